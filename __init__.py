@@ -1,0 +1,1 @@
+"""Img Open for ComfyUI."""

@@ -1,0 +1,298 @@
+"""The `img-open` command: one request, run here or sent to a server, and what belongs to it.
+
+Exit codes: 0 done, 1 an error of the pack (one clear text on stderr), 2 wrong arguments,
+3 not finished yet but resumable, 130 stopped by the user.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .base.errors import Cancelled, ImgOpenError, InvalidRequest, TaskTimeout, TaskUncertain
+
+if TYPE_CHECKING:
+    from .api.request import Request
+    from .engines.models import LocalModels
+
+RESUMABLE = (TaskTimeout, TaskUncertain)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All sub-commands with their help; rooms that own a command add their own arguments."""
+    from .gateway import command as gateway_command
+    from .preprocessors import models_command
+
+    parser = argparse.ArgumentParser(
+        prog="img-open",
+        description="Img Open requests (A1111 web UI and ControlNet words), run here or on a server.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run a request on this machine", description="Run a request here.")
+    add_request_arguments(run)
+    add_model_arguments(run)
+    run.set_defaults(handler=run_request)
+
+    submit = commands.add_parser("submit", help="send a request to a server and wait for its pictures")
+    add_request_arguments(submit)
+    target = submit.add_mutually_exclusive_group()
+    target.add_argument("--profile", default=None, help="profile to use (img-open profile list); default: cloud")
+    target.add_argument("--url", help="address of a gateway that takes no key, for example http://127.0.0.1:8170")
+    submit.add_argument("--deadline", type=float, metavar="SECONDS", help="stop waiting after this long (the task goes on)")
+    submit.add_argument("--again", metavar="WORD", default="", help="any new word makes and pays a new task for the same request")
+    submit.set_defaults(handler=submit_request)
+
+    preprocess = commands.add_parser("preprocess", help="make a control image from a picture")
+    preprocess.add_argument("module", help="name or label of the preprocessor (img-open modules)")
+    preprocess.add_argument("input", type=Path, metavar="IN")
+    preprocess.add_argument("output", type=Path, metavar="OUT")
+    for name in ("processor-res", "threshold-a", "threshold-b"):
+        preprocess.add_argument(f"--{name}", type=float, default=-1, help="default: the module's own")
+    preprocess.set_defaults(handler=preprocess_picture)
+
+    serve = commands.add_parser("serve", help="serve the Img Open API over the local engine")
+    gateway_command.add_arguments(serve)
+    serve.set_defaults(handler=gateway_command.serve)
+
+    convert = commands.add_parser("convert", help="translate a request: Img Open JSON, curl, web-UI JSON, web-UI PNG")
+    convert.add_argument("request", metavar="REQUEST", help="file to read, or - for standard input")
+    convert.add_argument("--to", choices=["img-open", "curl", "a1111"], required=True)
+    convert.set_defaults(handler=convert_request)
+
+    modules = commands.add_parser("modules", help="list the preprocessors with their sliders")
+    modules.add_argument("--json", action="store_true", help="machine-readable")
+    modules.set_defaults(handler=list_modules)
+
+    models = commands.add_parser("models", help="weights of the preprocessors: what is here, what can be fetched")
+    models_command.add_arguments(models)
+    models.set_defaults(handler=models_command.run)
+
+    add_profile_arguments(commands.add_parser("profile", help="servers and keys (kept in a file only you can read)"))
+    return parser
+
+
+def add_request_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("request", metavar="REQUEST", help="file with the request in any known form, or -")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for pictures and result.json")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, help="checkpoint file or diffusers folder; default: the demo model")
+    parser.add_argument("--controlnet", type=Path, action="append", default=[], help="control model; may be repeated")
+    parser.add_argument("--models-folder", type=Path, help="folder with checkpoints/, controlnet/ and vae/ inside")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1: two can be far slower on a shared machine)")
+
+
+def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="add|list|remove")
+    add = actions.add_parser("add", help="add or replace a profile; key id and secret are asked for, never arguments")
+    add.add_argument("name")
+    add.add_argument("--url", required=True, help="base address of the server, https unless it is this machine")
+    add.add_argument("--no-key", action="store_true", help="the server takes no key (a gateway on this machine)")
+    add.add_argument("--storage", default="inline", help="how pictures become links: inline, s3, served, none")
+    actions.add_parser("list", help="names of the profiles")
+    actions.add_parser("remove", help="remove a profile").add_argument("name")
+    parser.set_defaults(handler=manage_profiles)
+
+
+def read_request(source: str) -> tuple[Request, list[str]]:
+    """A request from a file, a PNG or standard input, and what could not be taken over from it."""
+    from .api import convert
+
+    data = sys.stdin.buffer.read() if source == "-" else read_file(Path(source))
+    notices: list[str] = []
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return convert.from_infotext(data, notices=notices), notices
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"{source} is neither text nor a PNG.", "Give JSON, a curl command or a web-UI PNG.") from error
+    return convert.from_text(text, notices=notices), notices
+
+
+def read_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(f"{path} cannot be read ({error.strerror}).", "Check the path.") from error
+
+
+def local_models(arguments: argparse.Namespace) -> LocalModels:
+    from .engines.models import LocalModels
+
+    if not (arguments.model or arguments.models_folder or arguments.controlnet):
+        return LocalModels.demo()
+    if arguments.models_folder:
+        models = LocalModels.from_folder(arguments.models_folder)
+    else:
+        models = LocalModels() if arguments.model else LocalModels.demo()
+    if arguments.model:
+        models.add_checkpoint(arguments.model)
+    for path in arguments.controlnet:
+        models.add_controlnet(path)
+    return models
+
+
+def run_request(arguments: argparse.Namespace) -> int:
+    from .engines.diffusers import DiffusersEngine
+    from .engines.save import save_result
+    from .storage.fetch import Fetcher
+    from .storage.pictures import Pictures
+    from .terminal import Bar
+
+    request, notices = read_request(arguments.request)
+    engine = DiffusersEngine(local_models(arguments), device=arguments.device, threads=arguments.threads)
+    pictures = Pictures(Fetcher(), allow_files=True)
+    with Bar(enabled=not arguments.quiet) as bar:
+        result = engine.run(request, pictures=pictures, progress=bar.update)
+    say(notices)
+    report(save_result(result, arguments.out, request.output_format), result.infos)
+    return 0
+
+
+def submit_request(arguments: argparse.Namespace) -> int:
+    from .api.profiles import gateway_profile, load_profile
+    from .engines.remote import RemoteEngine
+    from .engines.save import save_result
+    from .storage.fetch import Fetcher
+    from .storage.pictures import Pictures
+    from .terminal import Bar
+
+    request, notices = read_request(arguments.request)
+    profile = gateway_profile(arguments.url) if arguments.url else load_profile(arguments.profile or "cloud")
+    engine = RemoteEngine(profile, deadline=arguments.deadline)
+    pictures = Pictures(Fetcher(), allow_files=True)
+    with Bar(enabled=not arguments.quiet) as bar:
+        result = engine.run(request, pictures=pictures, progress=bar.update, nonce=arguments.again)
+    say(notices)
+    # What came over the wire is kept as it came: PNG repeats every pixel, a second JPEG would not.
+    report(save_result(result, arguments.out, "png"), result.infos)
+    return 0
+
+
+def preprocess_picture(arguments: argparse.Namespace) -> int:
+    from .base.pictures import decode_picture, encode_png
+    from .controlnet.modules import effective_sliders, find_module
+    from .preprocessors.run import run_module
+    from .preprocessors.runtime import PlainRuntime
+
+    module = find_module(arguments.module).name
+    resolution, a, b, notices = effective_sliders(
+        module, int(arguments.processor_res), arguments.threshold_a, arguments.threshold_b
+    )
+    picture = decode_picture(read_file(arguments.input), source=str(arguments.input))
+    detected = run_module(
+        module, picture, processor_res=resolution, threshold_a=a, threshold_b=b, runtime=PlainRuntime()
+    )
+    say(notices)
+    write_file(arguments.output, encode_png(detected))
+    print(f"{arguments.output}: {detected.shape[1]} x {detected.shape[0]}")
+    return 0
+
+
+def convert_request(arguments: argparse.Namespace) -> int:
+    from .api import convert
+
+    request, notices = read_request(arguments.request)
+    if arguments.to == "curl":
+        print(convert.to_curl(request))
+    else:
+        body = convert.to_webui(request) if arguments.to == "a1111" else request.to_wire()
+        print(json.dumps(body, ensure_ascii=False, indent=2))
+    say(notices)
+    return 0
+
+
+def list_modules(arguments: argparse.Namespace) -> int:
+    from .preprocessors.registry import describe_modules
+
+    rows = describe_modules()
+    if arguments.json:
+        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        return 0
+    for row in rows:
+        mark = "ready" if row["available"] else row["reason"]
+        print(f"{row['name']:34} {', '.join(row['tags']) or '-':22} {mark}")
+    return 0
+
+
+def manage_profiles(arguments: argparse.Namespace) -> int:
+    from .api import profiles
+
+    if arguments.action == "list":
+        print("\n".join(profiles.list_profiles()))
+    elif arguments.action == "remove":
+        profiles.remove_profile(arguments.name)
+        print(f"Removed {arguments.name}.")
+    else:
+        key_id, secret = ("", "") if arguments.no_key else ask_for_key()
+        profile = profiles.Profile(
+            name=arguments.name,
+            base_url=arguments.url,
+            access_key_id=key_id,
+            access_key_secret=secret,
+            storage=arguments.storage,
+        )
+        print(f"Saved {arguments.name} in {profiles.save_profile(profile)} (readable by you only).")
+    return 0
+
+
+def ask_for_key() -> tuple[str, str]:
+    """Ask on the terminal; the secret is not echoed and never stands on the command line."""
+    import getpass
+
+    try:
+        return input("Access key id: ").strip(), getpass.getpass("Access key secret (not shown): ").strip()
+    except EOFError as error:
+        raise InvalidRequest("No key was given.", "Run this command on a terminal, or add --no-key.") from error
+
+
+def write_file(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise InvalidRequest(f"{path} cannot be written ({error.strerror}).", "Choose another place.") from error
+
+
+def say(notices: list[str]) -> None:
+    for notice in notices:
+        print(f"note: {notice}", file=sys.stderr)
+
+
+def report(paths: list[Path], infos: list[Any]) -> None:
+    for info in infos:
+        print(f"{info.verdict}: {info.field}: {info.message}", file=sys.stderr)
+    for path in paths:
+        print(path)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of the `img-open` script."""
+    parsed = build_parser().parse_args(arguments)
+    try:
+        return parsed.handler(parsed) or 0
+    except Cancelled as error:
+        print(error, file=sys.stderr)
+        return 130
+    except RESUMABLE as error:
+        print(f"img-open: {error}", file=sys.stderr)
+        return 3
+    except ImgOpenError as error:
+        print(f"img-open: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

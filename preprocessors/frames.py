@@ -1,0 +1,179 @@
+"""Frames: the pictures every module of this room takes and gives, and how a batch of them is cut and joined.
+
+A frame is a numpy array, uint8, `(H, W, 3)` RGB unless a function says otherwise. A batch is ComfyUI's IMAGE:
+a torch float tensor `(B, H, W, C)`, 0..1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from ..base.errors import PictureError
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    Frame = NDArray[np.uint8]
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+MAX_PIXELS = 8192 * 8192  # the largest picture a module accepts, and the largest map it makes
+
+
+def check_frame(image: Any) -> Frame:
+    """Return `image` as uint8 `(H, W, C)`, C of 1, 3 or 4, contiguous.
+
+    `(H, W)` becomes `(H, W, 1)`. Raises `PictureError` for another shape, another dtype, no pixels or too many.
+    """
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        kind = getattr(image, "dtype", type(image).__name__)
+        raise PictureError(f"A preprocessor takes uint8 pictures, not {kind}.", "Scale to 0..255 and round first.")
+    array = image[:, :, None] if image.ndim == 2 else image
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
+        raise PictureError(f"The picture's shape is {image.shape}, but must be (H, W) or (H, W, 1, 3 or 4).")
+    check_size(array.shape[0], array.shape[1])
+    return np.ascontiguousarray(array)
+
+
+def check_size(height: int, width: int) -> None:
+    """Raise `PictureError` if a picture has no pixels or more than `MAX_PIXELS`."""
+    if height < 1 or width < 1:
+        raise PictureError(f"The picture is {width}x{height} pixels: there is nothing in it.")
+    if height * width > MAX_PIXELS:
+        limit = f"{MAX_PIXELS / 1e6:.0f} million pixels"
+        raise PictureError(
+            f"The picture is (or would become) {width}x{height} pixels, more than the {limit} a module takes.",
+            "Scale it down, choose a smaller processor_res, or crop a very long picture.",
+        )
+
+
+def to_rgb(image: Frame) -> Frame:
+    """Gray becomes three equal channels; RGBA is laid over white. RGB is returned as it is, not copied.
+
+    Rounding as in sd-webui-controlnet 1.1.455: float32, truncated.
+    """
+    import cv2
+
+    if image.ndim == 3 and image.shape[2] == 3:
+        return image
+    if image.ndim == 2 or image.shape[2] == 1:
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    alpha = image[:, :, 3:4].astype(np.float32) / 255.0
+    over = image[:, :, :3].astype(np.float32) * alpha + 255.0 * (1.0 - alpha)
+    return over.clip(0, 255).astype(np.uint8)
+
+
+def gray_to_rgb(gray: Frame) -> Frame:
+    """`(H, W)` to three equal channels `(H, W, 3)`."""
+    import cv2
+
+    return cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
+
+
+def channel_min(image: NDArray[Any]) -> NDArray[Any]:
+    """Smallest channel of every pixel, `(H, W)`. Faster than numpy's `min(axis=2)` on three channels."""
+    import cv2
+
+    red, green, blue = cv2.split(image)
+    return cv2.min(cv2.min(red, green), blue)
+
+
+def working_shape(height: int, width: int, resolution: float) -> tuple[int, int]:
+    """Size with the short side at `resolution`, both sides rounded half to even, at least 1.
+
+    Raises `PictureError` when that would be more than `MAX_PIXELS` (a very long strip at a large resolution).
+    """
+    if resolution < 1:
+        raise PictureError(f"processor_res is {resolution:g}, but must be at least 1 pixel.")
+    k = float(resolution) / min(height, width)
+    shape = max(1, int(np.round(height * k))), max(1, int(np.round(width * k)))
+    check_size(*shape)
+    return shape
+
+
+def resize_to(image: NDArray[Any], height: int, width: int, interpolation: int) -> NDArray[Any]:
+    """OpenCV resize that leaves a picture of the right size alone."""
+    import cv2
+
+    if image.shape[:2] == (height, width):
+        return image
+    return cv2.resize(image, (width, height), interpolation=interpolation)
+
+
+def fit(image: Frame, resolution: float) -> Frame:
+    """Short side to `resolution`, aspect kept: bicubic when it grows, area when it shrinks. No padding."""
+    import cv2
+
+    height, width = working_shape(image.shape[0], image.shape[1], resolution)
+    grows = resolution > min(image.shape[:2])
+    return resize_to(image, height, width, cv2.INTER_CUBIC if grows else cv2.INTER_AREA)
+
+
+def fit_padded(image: Frame, resolution: float) -> tuple[Frame, tuple[int, int]]:
+    """`fit`, then right and bottom edges repeated up to multiples of 64.
+
+    Returns the padded picture and the height and width to cut the map back to (`cut`).
+    """
+    import cv2
+
+    small = fit(image, resolution)
+    height, width = small.shape[:2]
+    below, right = -height % 64, -width % 64
+    if below or right:
+        small = cv2.copyMakeBorder(small, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    return small, (height, width)
+
+
+def cut(image: NDArray[Any], kept: tuple[int, int]) -> NDArray[Any]:
+    """The upper left `kept` = (height, width) of a map, contiguous."""
+    if image.shape[:2] == kept:
+        return image
+    return np.ascontiguousarray(image[: kept[0], : kept[1]])
+
+
+def over_frames(work: Callable[[_In], _Out], frames: Sequence[_In], threads: int) -> list[_Out]:
+    """Apply `work` to every frame, on up to `threads` threads (OpenCV lets go of Python's lock)."""
+    if threads <= 1 or len(frames) <= 1:
+        return [work(frame) for frame in frames]
+    with ThreadPoolExecutor(max_workers=min(threads, len(frames))) as pool:
+        return list(pool.map(work, frames))
+
+
+def chunks(total: int, size: int) -> Iterator[slice]:
+    """Slices of at most `size` that cover `range(total)`."""
+    for start in range(0, total, max(1, size)):
+        yield slice(start, min(start + max(1, size), total))
+
+
+def frames_from_batch(images: torch.Tensor) -> list[Frame]:
+    """Float batch `(B, H, W, C)` of 0..1 to uint8 frames, rounded; values outside are clamped.
+
+    Raises `PictureError` for NaN or infinity, which have no pixel value.
+    """
+    import torch
+
+    if images.ndim != 4 or images.shape[-1] not in (1, 3, 4):
+        raise PictureError(f"The batch's shape is {tuple(images.shape)}, but must be (B, H, W, 1, 3 or 4).")
+    if images.dtype == torch.uint8:
+        return list(images.cpu().numpy())
+    values = images.detach().to(dtype=torch.float32)
+    if not bool(torch.isfinite(values.sum())) and not bool(torch.isfinite(values).all()):
+        broken = [i for i, frame in enumerate(values) if not bool(torch.isfinite(frame).all())]
+        raise PictureError(
+            f"Picture {broken[0]} of the batch holds NaN or infinity ({len(broken)} such pictures).",
+            "Look at what makes it: usually a VAE in half precision. Decode in fp32 or bf16.",
+        )
+    return list((values * 255.0).add_(0.5).clamp_(0, 255).to(torch.uint8).cpu().numpy())
+
+
+def batch_from_frames(frames: Iterable[NDArray[Any]]) -> torch.Tensor:
+    """uint8 frames of one size to a float batch `(B, h, w, C)`, 0..1."""
+    import torch
+
+    return torch.from_numpy(np.stack(list(frames))).to(torch.float32).div_(255.0)
