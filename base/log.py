@@ -88,7 +88,8 @@ def scrub_json(value: Any) -> Any:
         return scrub(value)
     if isinstance(value, dict):
         return {
-            key: MASK if _SECRET_KEY.match(str(key)) and item else scrub_json(item) for key, item in value.items()
+            key: MASK if _SECRET_KEY.match(str(key)) and item else scrub_json(item)
+            for key, item in value.items()
         }
     if isinstance(value, list | tuple):
         return [scrub_json(item) for item in value]

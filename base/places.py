@@ -57,8 +57,10 @@ def cache_dir() -> Path:
 
 
 def ensure(path: Path) -> Path:
-    """Makes the directory, readable by its owner only (mode 700), and returns it. An existing one is left alone."""
-    if not path.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(mode=0o700, exist_ok=True)
+    """Makes the directory and returns it; what had to be created, parents included, only its owner can read.
+
+    (The XDG rules ask for mode 700 on missing parents too.) Directories that exist are left as they are.
+    """
+    for missing in reversed([each for each in (path, *path.parents) if not each.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
     return path

@@ -1,1 +1,1 @@
-"""See docs/design.md for what lives in this room."""
+"""An HTTP server that speaks the Img Open API over an engine. See docs/gateway.md for its dialect."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ..base.errors import PictureError
+from ..base.pictures import flatten_over_white
+from ..controlnet.sizing import working_size
 
 if TYPE_CHECKING:
     import torch
@@ -54,19 +56,10 @@ def check_size(height: int, width: int) -> None:
 
 
 def to_rgb(image: Frame) -> Frame:
-    """Gray becomes three equal channels; RGBA is laid over white. RGB is returned as it is, not copied.
-
-    Rounding as in sd-webui-controlnet 1.1.455: float32, truncated.
-    """
-    import cv2
-
-    if image.ndim == 3 and image.shape[2] == 3:
-        return image
+    """Gray becomes three equal channels; RGBA is laid over white. RGB is returned as it is, not copied."""
     if image.ndim == 2 or image.shape[2] == 1:
-        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-    alpha = image[:, :, 3:4].astype(np.float32) / 255.0
-    over = image[:, :, :3].astype(np.float32) * alpha + 255.0 * (1.0 - alpha)
-    return over.clip(0, 255).astype(np.uint8)
+        return gray_to_rgb(image)  # several times faster than numpy's repeat
+    return flatten_over_white(image)
 
 
 def gray_to_rgb(gray: Frame) -> Frame:
@@ -91,8 +84,8 @@ def working_shape(height: int, width: int, resolution: float) -> tuple[int, int]
     """
     if resolution < 1:
         raise PictureError(f"processor_res is {resolution:g}, but must be at least 1 pixel.")
-    k = float(resolution) / min(height, width)
-    shape = max(1, int(np.round(height * k))), max(1, int(np.round(width * k)))
+    rows, columns = working_size(height, width, resolution)
+    shape = max(1, rows), max(1, columns)
     check_size(*shape)
     return shape
 

@@ -186,7 +186,7 @@ def shuffle(image: Frame, call: Call) -> Frame:
     import cv2
 
     # The module has no resolution slider: 0 is what its hidden one lets through (bounds 0..1).
-    sized = frames.fit(image, call.resolution if call.resolution >= 64 else 512)
+    sized = frames.fit(image, call.resolution if call.resolution > 1 else 512)
     height, width = sized.shape[:2]
     random = np.random.RandomState(shuffle_seed(call.seed, call.subseed))
     x = _noise_field(random, height, width) * float(width - 1)

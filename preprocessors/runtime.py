@@ -25,14 +25,12 @@ class Runtime(Protocol):
 
     Attributes:
         device: torch device string for the networks, `"cpu"`, `"cuda:0"`, `"mps"`.
-        half: run networks in half precision where the map stays within its tolerance (CUDA only).
         threads: how many frames OpenCV steps may work on at once; also torch's CPU threads.
         allow_download: whether a missing weight file may be fetched. Never true unless the user said so.
         cache: maps already made, by content; see `ResultCache`.
     """
 
     device: str
-    half: bool
     threads: int
     allow_download: bool
     cache: ResultCache
@@ -141,7 +139,6 @@ class PlainRuntime:
         on_notice: Callable[[str], None] | None = None,
     ) -> None:
         self._device = device
-        self.half = True
         self.threads = threads
         self.allow_download = allow_download
         self.cache = ResultCache()

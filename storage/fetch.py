@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from ..base.errors import Cancelled, ImgOpenError, LinkRefused, NetworkError, PictureError
+from ..base.errors import Cancelled, ImgOpenError, LinkRefused, NetworkError, PictureError, ServerError
 from ..base.log import scrub, scrub_link
 from .addresses import judge
 
@@ -35,6 +35,7 @@ MAX_REDIRECTS = 5
 _CONNECT_TIMEOUT = 10.0
 _CHUNK = 64 * 1024
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_HEADERS = {"Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity", "Connection": "close"}
 
 
 class Fetcher:
@@ -69,7 +70,7 @@ class Fetcher:
 
         Raises:
             LinkRefused: see `fetch_bytes`.
-            NetworkError: see `fetch_bytes`.
+            NetworkError, ServerError: see `fetch_bytes`.
             PictureError: too large, or not a picture.
         """
         from ..base.pictures import decode_picture
@@ -88,7 +89,8 @@ class Fetcher:
 
         Raises:
             LinkRefused: scheme, credentials in the link, address, or too many redirects.
-            NetworkError: no connection, HTTP status other than 200, time over, body cut off.
+            NetworkError: no connection, time over, body cut off.
+            ServerError: an HTTP status other than 200 (`details["http_status"]`).
             PictureError: more than `max_bytes`.
             Cancelled: `cancelled` said so.
         """
@@ -103,22 +105,23 @@ class Fetcher:
             watch.end()
 
     def _follow(self, url: str, watch: _Watch) -> bytes:
-        with _open_session(self, watch) as session:
-            for _ in range(MAX_REDIRECTS + 1):
-                parts = _parse(url)
-                watch.trusted = _origin(parts) in self.allow_origins
+        for _ in range(MAX_REDIRECTS + 1):
+            parts = _parse(url)
+            watch.trusted = _origin(parts) in self.allow_origins
+            # A session for each hop: a kept connection may be a closed one, and each hop is judged anew.
+            with _open_session(self, watch) as session:
                 response = session.get(
                     url,
                     stream=True,
                     allow_redirects=False,
                     timeout=(_CONNECT_TIMEOUT, max(0.1, watch.left())),
-                    headers={"Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"},
+                    headers=_HEADERS,
                 )
                 with response:
                     location = response.headers.get("Location")
                     if response.status_code not in (301, 302, 303, 307, 308) or not location:
                         return self._read(response, url, watch)
-                    url = urljoin(url, location)
+                url = urljoin(url, location)
         raise LinkRefused(
             f"The link {scrub_link(url)} redirects more than {MAX_REDIRECTS} times.",
             "Give the link of the picture itself.",
@@ -127,10 +130,10 @@ class Fetcher:
     def _read(self, response: requests.Response, url: str, watch: _Watch) -> bytes:
         shown = scrub_link(url)
         if response.status_code != 200:
-            raise NetworkError(
+            raise ServerError(
                 f"The link {shown} answers with HTTP status {response.status_code}.",
                 "Check that it opens without a login and has not expired.",
-                status=response.status_code,
+                http_status=response.status_code,
             )
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in ("", "identity"):
@@ -142,7 +145,7 @@ class Fetcher:
         if declared is not None and declared > self.max_bytes:
             raise self._too_large(shown, f"{declared / MEBIBYTE:.0f} MiB")
         body = bytearray()
-        # read1 returns what has arrived; iter_content would wait for full chunks, out of the deadline's sight.
+        # read1 returns what has arrived; iter_content would wait for a full chunk, deadline or not.
         while chunk := response.raw.read1(_CHUNK):
             body += chunk
             if len(body) > self.max_bytes:

@@ -48,8 +48,10 @@ class Pictures:
         Raises:
             InvalidRequest: another dtype or shape, or an empty picture.
         """
-        if array.dtype != np.uint8 or array.size == 0 or not (
-            array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))
+        if (
+            array.dtype != np.uint8
+            or array.size == 0
+            or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4)))
         ):
             raise InvalidRequest.field(
                 "picture", f"{array.dtype} {array.shape}", "uint8 (H, W), (H, W, 3) or (H, W, 4), not empty"
@@ -74,11 +76,9 @@ class Pictures:
             NetworkError: it could not be fetched.
             PictureError: it is not a picture, too large, or not among these pictures.
         """
-        array = self._arrays.get(link)
-        if array is None:
-            array = self._load(link)
-            self._arrays[link] = array
-        return array.copy()
+        if link not in self._arrays:
+            self._arrays[link] = self._load(link)
+        return np.array(self._arrays[link], dtype=np.uint8)
 
     def kind(self, link: str) -> Kind:
         """What `add` was told about a picture; `photo` for every other link."""
@@ -143,7 +143,7 @@ def _read_file(path: Path) -> bytes:
     size = path.stat().st_size
     if size > DEFAULT_MAX_BYTES:
         raise PictureError(
-            f"{path.name} is {size / MEBIBYTE:.0f} MiB, but at most {DEFAULT_MAX_BYTES / MEBIBYTE:.0f} are read.",
+            f"{path.name} has {size // MEBIBYTE} MiB, at most {DEFAULT_MAX_BYTES // MEBIBYTE} are read.",
             f"Give a smaller picture (at most {DEFAULT_MAX_PIXELS / 1e6:.0f} megapixels).",
         )
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
 import json
 from pathlib import Path
 
@@ -65,7 +66,9 @@ VAE = {
 
 def _vocabulary():
     """Load ``vocabulary.py`` beside this file, however this file itself was imported."""
-    spec = importlib.util.spec_from_file_location("img_open_demo_vocabulary", Path(__file__).with_name("vocabulary.py"))
+    spec = importlib.util.spec_from_file_location(
+        "img_open_demo_vocabulary", Path(__file__).with_name("vocabulary.py")
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -73,7 +76,11 @@ def _vocabulary():
 
 def _byte_symbols() -> list[str]:
     """The printable stand-in of every byte value 0..255, as in GPT-2's and CLIP's byte-level BPE."""
-    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    printable = [
+        *range(ord("!"), ord("~") + 1),
+        *range(ord("¡"), ord("¬") + 1),
+        *range(ord("®"), ord("ÿ") + 1),
+    ]
     spare = iter(range(256, 512))
     return [chr(value) if value in printable else chr(next(spare)) for value in range(256)]
 
@@ -100,7 +107,7 @@ def byte_pair_merges(words: list[str], characters: list[str]) -> list[tuple[str,
     while True:
         counts: dict[tuple[str, str], int] = {}
         for unit in units:
-            for pair in zip(unit, unit[1:]):
+            for pair in itertools.pairwise(unit):
                 counts[pair] = counts.get(pair, 0) + 1
         if not counts:
             return merges
@@ -109,7 +116,7 @@ def byte_pair_merges(words: list[str], characters: list[str]) -> list[tuple[str,
         for index, unit in enumerate(units):
             merged, position = [], 0
             while position < len(unit):
-                if tuple(unit[position:position + 2]) == best:
+                if tuple(unit[position : position + 2]) == best:
                     merged.append(best[0] + best[1])
                     position += 2
                 else:
@@ -131,10 +138,20 @@ def write_tokenizer(folder: Path) -> int:
     tokens += ["<|startoftext|>", "<|endoftext|>"]
     folder.mkdir(parents=True, exist_ok=True)
     encode = json.JSONEncoder(ensure_ascii=False, indent=1).encode
-    special = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>",
-               "pad_token": "<|endoftext|>"}
-    config = {**special, "tokenizer_class": "CLIPTokenizer", "model_max_length": TEXT_LENGTH,
-              "do_lower_case": True, "errors": "replace", "add_prefix_space": False}
+    special = {
+        "bos_token": "<|startoftext|>",
+        "eos_token": "<|endoftext|>",
+        "unk_token": "<|endoftext|>",
+        "pad_token": "<|endoftext|>",
+    }
+    config = {
+        **special,
+        "tokenizer_class": "CLIPTokenizer",
+        "model_max_length": TEXT_LENGTH,
+        "do_lower_case": True,
+        "errors": "replace",
+        "add_prefix_space": False,
+    }
     files = {
         "vocab.json": encode({token: index for index, token in enumerate(tokens)}),
         "merges.txt": "\n".join(["#version: 0.2", *(" ".join(pair) for pair in merges)]) + "\n",
@@ -164,15 +181,27 @@ def build(seed: int = 0) -> dict:
     state = torch.random.get_rng_state()
     torch.manual_seed(seed)
     try:
-        text = CLIPTextModel(CLIPTextConfig(
-            vocab_size=size, hidden_size=TEXT_WIDTH, intermediate_size=4 * TEXT_WIDTH, num_hidden_layers=3,
-            num_attention_heads=4, max_position_embeddings=TEXT_LENGTH, projection_dim=TEXT_WIDTH,
-            hidden_act="quick_gelu", bos_token_id=size - 2, eos_token_id=size - 1, pad_token_id=size - 1))
+        text = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=size,
+                hidden_size=TEXT_WIDTH,
+                intermediate_size=4 * TEXT_WIDTH,
+                num_hidden_layers=3,
+                num_attention_heads=4,
+                max_position_embeddings=TEXT_LENGTH,
+                projection_dim=TEXT_WIDTH,
+                hidden_act="quick_gelu",
+                bos_token_id=size - 2,
+                eos_token_id=size - 1,
+                pad_token_id=size - 1,
+            )
+        )
         unet = UNet2DConditionModel(**UNET)
         networks = {"text_encoder": text, "unet": unet, "vae": AutoencoderKL(**VAE)}
         for name in CONTROLS:
             networks[name] = ControlNetModel.from_unet(
-                unet, conditioning_embedding_out_channels=CONTROLNET_EMBEDDING)
+                unet, conditioning_embedding_out_channels=CONTROLNET_EMBEDDING
+            )
     finally:
         torch.random.set_rng_state(state)
     return networks
@@ -249,8 +278,11 @@ def write_random(folder: str | Path, seed: int = 0) -> Path:
     with torch.no_grad():
         for name in CONTROLS:
             network = networks[name]
-            outputs = [*network.controlnet_down_blocks, network.controlnet_mid_block,
-                       network.controlnet_cond_embedding.conv_out]
+            outputs = [
+                *network.controlnet_down_blocks,
+                network.controlnet_mid_block,
+                network.controlnet_cond_embedding.conv_out,
+            ]
             for parameter in (p for module in outputs for p in module.parameters()):
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
     return save(networks, folder)

@@ -18,7 +18,7 @@ import numpy as np
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parent))
-import vocabulary  # noqa: E402  (its folder is on the path only after the line above)
+import vocabulary
 
 SIZE = 128
 #: First seed of the scenes kept for evaluation and tests.
@@ -26,8 +26,17 @@ UNSEEN = 1_000_000_000
 #: Thresholds of the pack's canny module; the training maps must look like the maps at inference.
 CANNY_THRESHOLDS = (100, 200)
 #: Largest rotation to either side, degrees. A turned square would be a diamond, a turned cross an X.
-ROTATION = {"circle": 0, "square": 20, "triangle": 25, "star": 36, "heart": 25, "cross": 20, "ring": 0,
-            "moon": 180, "arrow": 180}
+ROTATION = {
+    "circle": 0,
+    "square": 20,
+    "triangle": 25,
+    "star": 36,
+    "heart": 25,
+    "cross": 20,
+    "ring": 0,
+    "moon": 180,
+    "arrow": 180,
+}
 _SUPERSAMPLING = 4
 
 
@@ -107,18 +116,40 @@ def outline(shape: str) -> list[np.ndarray]:
         return [np.stack([x, -y - 2], 1) / 16]
     if shape == "cross":
         a, b = 1.0, 0.36
-        return [np.array([[-b, -a], [b, -a], [b, -b], [a, -b], [a, b], [b, b], [b, a], [-b, a], [-b, b], [-a, b],
-                          [-a, -b], [-b, -b]])]
+        return [
+            np.array(
+                [
+                    [-b, -a],
+                    [b, -a],
+                    [b, -b],
+                    [a, -b],
+                    [a, b],
+                    [b, b],
+                    [b, a],
+                    [-b, a],
+                    [-b, b],
+                    [-a, b],
+                    [-a, -b],
+                    [-b, -b],
+                ]
+            )
+        ]
     if shape == "moon":
         # Outer arc of the unit circle, inner arc of a circle of radius 0.85 centred at (0.5, 0).
-        tip = math.acos((1 + 0.5 ** 2 - 0.85 ** 2) / (2 * 0.5))
+        tip = math.acos((1 + 0.5**2 - 0.85**2) / (2 * 0.5))
         inner = math.atan2(math.sin(tip), math.cos(tip) - 0.5)
         far, near = np.linspace(tip, 2 * math.pi - tip, 48), np.linspace(2 * math.pi - inner, inner, 48)
-        points = np.concatenate([np.stack([np.cos(far), np.sin(far)], 1),
-                                 np.stack([0.5 + 0.85 * np.cos(near), 0.85 * np.sin(near)], 1)])
-        return [points + [0.25, 0]]
+        points = np.concatenate(
+            [
+                np.stack([np.cos(far), np.sin(far)], 1),
+                np.stack([0.5 + 0.85 * np.cos(near), 0.85 * np.sin(near)], 1),
+            ]
+        )
+        return [points + np.array([0.25, 0])]
     if shape == "arrow":
-        return [np.array([[-1, -0.3], [0.1, -0.3], [0.1, -0.75], [1.05, 0], [0.1, 0.75], [0.1, 0.3], [-1, 0.3]])]
+        return [
+            np.array([[-1, -0.3], [0.1, -0.3], [0.1, -0.75], [1.05, 0], [0.1, 0.75], [0.1, 0.3], [-1, 0.3]])
+        ]
     raise KeyError(f"unknown shape {shape!r}: use one of {', '.join(vocabulary.SHAPES)}")
 
 
@@ -127,8 +158,10 @@ def coverage(shape: str, x: float, y: float, radius: float, rotation: float) -> 
     angle = math.radians(rotation)
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     canvas = np.zeros((SIZE * _SUPERSAMPLING, SIZE * _SUPERSAMPLING), np.uint8)
-    polygons = [np.round((polygon @ turn * radius + [x, y]) * _SUPERSAMPLING * 16).astype(np.int32)
-                for polygon in outline(shape)]
+    polygons = [
+        np.round((polygon @ turn * radius + [x, y]) * _SUPERSAMPLING * 16).astype(np.int32)
+        for polygon in outline(shape)
+    ]
     cv2.fillPoly(canvas, polygons, 255, shift=4)
     return cv2.resize(canvas, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
@@ -136,8 +169,9 @@ def coverage(shape: str, x: float, y: float, radius: float, rotation: float) -> 
 def _rgb(random: np.random.Generator, colour: str) -> np.ndarray:
     """A shade of a named colour: float32 ``(3,)``, 0..1, hue within 5 degrees of its nominal hue."""
     _, hue, saturation, value = vocabulary.COLOURS[colour]
-    shade = colorsys.hsv_to_rgb((hue + random.uniform(-5, 5)) / 360 % 1, random.uniform(*saturation),
-                                random.uniform(*value))
+    shade = colorsys.hsv_to_rgb(
+        (hue + random.uniform(-5, 5)) / 360 % 1, random.uniform(*saturation), random.uniform(*value)
+    )
     return np.array(shade, np.float32)
 
 
@@ -172,11 +206,16 @@ def _places(random: np.random.Generator, count: int) -> list[tuple[float, float,
     while True:
         radii = [random.uniform(low, high) for _ in range(count)]
         for _ in range(40):
-            centres = [(random.uniform(r * 1.1 + 3, SIZE - r * 1.1 - 3), random.uniform(r * 1.1 + 3, SIZE - r * 1.1 - 3))
-                       for r in radii]
+            centres = [
+                (
+                    random.uniform(r * 1.1 + 3, SIZE - r * 1.1 - 3),
+                    random.uniform(r * 1.1 + 3, SIZE - r * 1.1 - 3),
+                )
+                for r in radii
+            ]
             pairs = [(i, j) for i in range(count) for j in range(i)]
             if all(math.dist(centres[i], centres[j]) > 1.1 * (radii[i] + radii[j]) + 3 for i, j in pairs):
-                return [(x, y, r) for (x, y), r in zip(centres, radii)]
+                return [(x, y, r) for (x, y), r in zip(centres, radii, strict=False)]
 
 
 def make_scene(seed: int, count: int | None = None) -> Scene:
@@ -193,14 +232,14 @@ def make_scene(seed: int, count: int | None = None) -> Scene:
         raise ValueError(f"seed must be >= 0 and count 1..3 or None, not {seed!r} and {count!r}")
     random = np.random.default_rng([seed, count or 0])
     count = count or int(random.choice([1, 2, 3], p=[0.6, 0.25, 0.15]))
-    background, *colours = random.permutation(list(vocabulary.COLOURS))[:count + 1].tolist()
+    background, *colours = random.permutation(list(vocabulary.COLOURS))[: count + 1].tolist()
     backdrop = _rgb(random, background)
     picture = backdrop * _texture(random)[..., None]
     y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
     far = random.uniform(0, 50)
     depth = far + random.uniform(0, 30) * y / SIZE
     things = []
-    for colour, (cx, cy, radius) in zip(colours, _places(random, count)):
+    for colour, (cx, cy, radius) in zip(colours, _places(random, count), strict=False):
         shape = str(random.choice(list(vocabulary.SHAPES)))
         rotation = float(random.uniform(-ROTATION[shape], ROTATION[shape]))
         cover = coverage(shape, cx, cy, radius, rotation)
@@ -210,15 +249,22 @@ def make_scene(seed: int, count: int | None = None) -> Scene:
         shade = 0.93 + random.uniform(0, 0.12) * relative + random.uniform(0, 0.1) * (bulge - 0.5)
         shades = [_rgb(random, colour) for _ in range(4)]
         # Of a few shades the one that stands out most: a dark purple thing on dark blue teaches nothing.
-        stands_out = max(shades[:1] if np.linalg.norm(shades[0] - backdrop) > 0.5 else shades,
-                         key=lambda one: float(np.linalg.norm(one - backdrop)))
+        stands_out = max(
+            shades[:1] if np.linalg.norm(shades[0] - backdrop) > 0.5 else shades,
+            key=lambda one: float(np.linalg.norm(one - backdrop)),
+        )
         paint = stands_out * np.clip(shade, 0.65, 1.05)[..., None]
         picture = picture * (1 - cover[..., None]) + paint * cover[..., None]
         near = random.uniform(140, 230) + random.uniform(0, 25) * np.clip(bulge, 0, 1)
         depth = depth * (1 - cover) + near * cover
         things.append(Thing(shape, colour, cx, cy, radius, rotation, cover > 0.5))
-    return Scene(seed, tuple(things), background, np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8),
-                 np.clip(depth + 0.5, 0, 255).astype(np.uint8))
+    return Scene(
+        seed,
+        tuple(things),
+        background,
+        np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8),
+        np.clip(depth + 0.5, 0, 255).astype(np.uint8),
+    )
 
 
 def sheet(seeds, columns: int = 8) -> np.ndarray:
@@ -228,7 +274,9 @@ def sheet(seeds, columns: int = 8) -> np.ndarray:
         scene = make_scene(seed)
         maps = [np.repeat(one[..., None], 3, 2) for one in (scene.canny, scene.depth)]
         tiles.append(np.concatenate([scene.picture, *maps], 0))
-    return np.concatenate([np.concatenate(tiles[i:i + columns], 1) for i in range(0, len(tiles), columns)], 0)
+    return np.concatenate(
+        [np.concatenate(tiles[i : i + columns], 1) for i in range(0, len(tiles), columns)], 0
+    )
 
 
 if __name__ == "__main__":

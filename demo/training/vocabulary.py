@@ -49,8 +49,25 @@ CHINESE_TEMPLATES = (
     "一张图片，{b}背景上的{things}",
 )
 #: Words people add out of habit; they get tokens of their own and are sometimes put in captions.
-EXTRA_WORDS = ("photo", "drawing", "best", "quality", "masterpiece", "the", "at", "left", "right",
-               "top", "bottom", "big", "small", "two", "three", "blurry", "low")
+EXTRA_WORDS = (
+    "photo",
+    "drawing",
+    "best",
+    "quality",
+    "masterpiece",
+    "the",
+    "at",
+    "left",
+    "right",
+    "top",
+    "bottom",
+    "big",
+    "small",
+    "two",
+    "three",
+    "blurry",
+    "low",
+)
 EXTRA_CHARACTERS = "的在里和与个一两三张幅图片画有上下左右大小质量高低模糊，。、"
 
 
@@ -79,9 +96,13 @@ def caption(objects, background: str, language: str = "en", template: int = 0) -
         text = things[0] if len(things) == 1 else ", ".join(things[:-1]) + " and " + things[-1]
         return ENGLISH_TEMPLATES[template % len(ENGLISH_TEMPLATES)].format(things=text, b=article(background))
     if language == "zh":
-        things = [COLOURS[colour][0] + ("的" if template % 2 else "") + SHAPES[shape] for colour, shape in objects]
+        things = [
+            COLOURS[colour][0] + ("的" if template % 2 else "") + SHAPES[shape] for colour, shape in objects
+        ]
         text = things[0] if len(things) == 1 else "、".join(things[:-1]) + "和" + things[-1]
-        return CHINESE_TEMPLATES[template % len(CHINESE_TEMPLATES)].format(things=text, b=COLOURS[background][0])
+        return CHINESE_TEMPLATES[template % len(CHINESE_TEMPLATES)].format(
+            things=text, b=COLOURS[background][0]
+        )
     if language == "tags":
         return ", ".join([f"{colour} {shape}" for colour, shape in objects] + [f"{background} background"])
     raise ValueError(f"unknown caption language {language!r}: use 'en', 'zh' or 'tags'")

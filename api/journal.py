@@ -1,0 +1,517 @@
+"""The task journal: what was asked of which server, committed before it is asked.
+
+SQLite in WAL mode, one connection per operation. A row is one *attempt* at one *intent* (server, profile,
+request, nonce); the database's own unique keys keep two threads, processes or crashed predecessors from
+working at the same one. States:
+
+    prepared   written down, certainly not sent
+    submitted  being sent, or sent without an answer so far: after a crash the fate is unknown
+    running    the server has it
+    done       results are on disk
+    failed     the server refused it, or made nothing of it
+    cancelled  stopped by the user, confirmed by the server or never sent
+    uncertain  sent, no answer, and looking it up said nothing: the user decides
+    lost       the server no longer knows it, or the user dropped it
+
+Only `submitted`, `running` and `uncertain` can cost money unseen; they are never purged by age.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import time
+import uuid
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from ..base import places
+from ..base.errors import ImgOpenError, InvalidRequest, ProfileError
+from ..base.log import scrub
+from .lease import LEASE_S, is_held
+
+State = Literal["prepared", "submitted", "running", "done", "failed", "cancelled", "uncertain", "lost"]
+UNFINISHED: tuple[State, ...] = ("prepared", "submitted", "running", "uncertain")
+FINISHED: tuple[State, ...] = ("done", "failed", "cancelled", "lost")
+
+_DAY_S = 86400.0
+_MINUTE_S = 60.0
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS task (
+    row_id TEXT PRIMARY KEY,
+    intent TEXT NOT NULL, attempt INTEGER NOT NULL,
+    server TEXT NOT NULL, profile TEXT NOT NULL, operation TEXT NOT NULL,
+    task_id TEXT NOT NULL, server_task_id TEXT NOT NULL DEFAULT '',
+    request_hash TEXT NOT NULL, nonce TEXT NOT NULL, request TEXT NOT NULL,
+    seed INTEGER NOT NULL, images INTEGER NOT NULL,
+    state TEXT NOT NULL, accepted INTEGER NOT NULL DEFAULT 0, message TEXT NOT NULL DEFAULT '',
+    created REAL NOT NULL, changed REAL NOT NULL,
+    owner TEXT NOT NULL DEFAULT '', owner_until REAL NOT NULL DEFAULT 0,
+    files TEXT NOT NULL DEFAULT '[]', result TEXT NOT NULL DEFAULT '{}',
+    UNIQUE (intent, attempt), UNIQUE (server, profile, task_id)
+);
+CREATE INDEX IF NOT EXISTS task_changed ON task (changed);
+CREATE TABLE IF NOT EXISTS spend (
+    row_id TEXT PRIMARY KEY, server TEXT NOT NULL, profile TEXT NOT NULL,
+    at REAL NOT NULL, images INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS spend_at ON spend (server, profile, at);
+"""
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What the user wants, independent of how often it was tried.
+
+    Attributes:
+        key: the unique key (server, profile, request, nonce), see `engines.remote_submit`.
+        task_id: the id the request brings, or the one to use if it brings none.
+        own_id: whether `task_id` comes from the request.
+        request: the request as JSON, without secrets and without inline pictures.
+        seed: what a seed of -1 becomes; kept with the row so that a resumed task keeps it.
+        images: how many pictures it asks for.
+    """
+
+    key: str
+    server: str
+    profile: str
+    operation: str
+    task_id: str
+    own_id: bool
+    request_hash: str
+    nonce: str
+    request: Mapping[str, Any]
+    seed: int
+    images: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row. `files` are paths of results; times are seconds since the epoch."""
+
+    row_id: str
+    intent: str
+    attempt: int
+    server: str
+    profile: str
+    operation: str
+    task_id: str
+    server_task_id: str
+    request_hash: str
+    nonce: str
+    request: dict[str, Any]
+    seed: int
+    images: int
+    state: State
+    accepted: bool
+    message: str
+    created: float
+    changed: float
+    owner: str
+    owner_until: float
+    files: list[str]
+    result: dict[str, Any]
+
+    @property
+    def query_id(self) -> str:
+        """The id to ask the server about."""
+        return self.server_task_id or self.task_id
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What `Journal.begin` found: a `new` row, one to `resume`, one `done`, or one held `elsewhere`."""
+
+    kind: Literal["new", "resume", "done", "elsewhere"]
+    task: Task
+
+
+class Journal:
+    """The journal at `path` (default: tasks.sqlite in the data directory). Creating one touches no file."""
+
+    def __init__(self, path: Path | str | None = None) -> None:
+        self.path = Path(path) if path is not None else places.data_dir() / "tasks.sqlite"
+
+    @property
+    def results_dir(self) -> Path:
+        """Where result files live: beside the journal."""
+        return self.path.parent / "results"
+
+    # --- one intent, from the wish to the end ---------------------------------------------------------
+
+    def begin(self, intent: Intent, owner: str) -> Claim:
+        """Find or write the row of an intent and take its lease, in one transaction.
+
+        A finished-without-result predecessor (failed, cancelled, lost) leads to a new attempt; a refused
+        one that the server never accepted is used again.
+        """
+        with self._write(durable=True) as db:
+            row = db.execute(
+                "SELECT * FROM task WHERE intent = ? ORDER BY attempt DESC LIMIT 1", (intent.key,)
+            ).fetchone()
+            last = _task(row) if row is not None else None
+            if last is None:
+                return Claim("new", self._insert(db, intent, 1, owner))
+            if last.state == "done":
+                return Claim("done", last)
+            if last.state in UNFINISHED:
+                if last.owner != owner and is_held(last.owner, last.owner_until):
+                    return Claim("elsewhere", last)
+                _take(db, last.row_id, owner)
+                return Claim("resume", self._row(db, last.row_id))
+            if last.state == "failed" and not last.accepted:
+                db.execute("DELETE FROM task WHERE row_id = ?", (last.row_id,))
+                return Claim("new", self._insert(db, intent, last.attempt, owner))
+            return Claim("new", self._insert(db, intent, last.attempt + 1, owner))
+
+    def adopt(self, server: str, profile: str, task_id: str, owner: str) -> Claim:
+        """Take the lease of a known task by its id, or write down one that was submitted elsewhere."""
+        with self._write(durable=True) as db:
+            row = self._find(db, task_id, server, profile)
+            if row is None:
+                key = f"attached {server} {profile} {task_id}"
+                intent = Intent(key, server, profile, "", task_id, True, "", "", {}, -1, 0)
+                made = self._insert(db, intent, 1, owner)
+                db.execute("UPDATE task SET state = 'running', accepted = 1 WHERE row_id = ?", (made.row_id,))
+                return Claim("resume", self._row(db, made.row_id))
+            task = _task(row)
+            if task.state == "done":
+                return Claim("done", task)
+            if task.owner != owner and is_held(task.owner, task.owner_until):
+                return Claim("elsewhere", task)
+            _take(db, task.row_id, owner)
+            return Claim("resume", self._row(db, task.row_id))
+
+    def renew(self, row_id: str, owner: str) -> bool:
+        """Extend a lease; False when somebody else has it now."""
+        with self._write() as db:
+            changed = db.execute(
+                "UPDATE task SET owner_until = ? WHERE row_id = ? AND owner = ?",
+                (time.time() + LEASE_S, row_id, owner),
+            )
+            return changed.rowcount == 1
+
+    def release(self, row_id: str, owner: str) -> None:
+        """Give a lease back (no error when it is lost already)."""
+        with self._write() as db:
+            db.execute(
+                "UPDATE task SET owner = '', owner_until = 0 WHERE row_id = ? AND owner = ?", (row_id, owner)
+            )
+
+    def mark_sending(self, row_id: str, owner: str, *, spend_limit: int = 0, per_minute: int = 0) -> float:
+        """Commit, durably, that the submit leaves now; the last gate before money is spent.
+
+        Returns 0.0 when the submit may leave, else the seconds to wait for the per-minute limit.
+
+        Raises:
+            ProfileError: the spend guard stops it.
+            InvalidRequest: the row is not ours to send (lease lost, or state changed by somebody else).
+        """
+        now = time.time()
+        with self._write(durable=True) as db:
+            task = self._row(db, row_id)
+            if task.owner != owner or task.state not in ("prepared", "submitted"):
+                raise InvalidRequest(
+                    f"Task {task.task_id} was taken over by another process (state {task.state}).",
+                    "Run the same request again: it will wait for that one or return its result.",
+                    task_id=task.task_id,
+                )
+            paid = db.execute("SELECT 1 FROM spend WHERE row_id = ?", (row_id,)).fetchone() is not None
+            if not paid:
+                wait_s = _seconds_until_free(db, task, now, per_minute)
+                if wait_s > 0:
+                    return wait_s
+                _check_spend(db, task, now, spend_limit)
+                db.execute(
+                    "INSERT INTO spend VALUES (?, ?, ?, ?, ?)",
+                    (row_id, task.server, task.profile, now, task.images),
+                )
+                db.execute("DELETE FROM spend WHERE at < ?", (now - 2 * _DAY_S,))
+            db.execute("UPDATE task SET state = 'submitted', changed = ? WHERE row_id = ?", (now, row_id))
+        return 0.0
+
+    def mark_not_sent(self, row_id: str, state: State, message: str = "") -> None:
+        """The submit certainly did not arrive or was refused: back to `prepared`, or `failed`; no cost."""
+        with self._write(durable=True) as db:
+            db.execute("DELETE FROM spend WHERE row_id = ?", (row_id,))
+            _set(db, row_id, state=state, message=scrub(message))
+
+    def mark_accepted(self, row_id: str, server_task_id: str) -> None:
+        """The server has the task."""
+        with self._write(durable=True) as db:
+            _set(db, row_id, state="running", accepted=1, server_task_id=server_task_id, message="")
+
+    def set_state(self, row_id: str, state: State, message: str = "") -> None:
+        """Any other change of state; `message` is scrubbed."""
+        with self._write(durable=True) as db:
+            _set(db, row_id, state=state, message=scrub(message))
+
+    def finish(self, row_id: str, result: Mapping[str, Any], files: Sequence[str]) -> None:
+        """The results are on disk: `done`."""
+        with self._write(durable=True) as db:
+            _set(
+                db,
+                row_id,
+                state="done",
+                accepted=1,
+                message="",
+                result=json.dumps(result),
+                files=json.dumps(list(files)),
+            )
+
+    # --- looking and tidying ----------------------------------------------------------------------------
+
+    def get(self, row_id: str) -> Task:
+        """The row of that key; KeyError never: a purged row is an `InvalidRequest`."""
+        with self._read() as db:
+            return self._row(db, row_id)
+
+    def list(
+        self, *, states: Iterable[str] = (), profile: str = "", server: str = "", most: int = 1000
+    ) -> list[Task]:
+        """Tasks, newest change first, filtered by states, profile and server where given."""
+        wanted = tuple(states)
+        where = ["1"]
+        values: list[Any] = []
+        if wanted:
+            where.append(f"state IN ({','.join('?' * len(wanted))})")
+            values += wanted
+        for column, value in (("profile", profile), ("server", server)):
+            if value:
+                where.append(f"{column} = ?")
+                values.append(value)
+        with self._read() as db:
+            rows = db.execute(
+                f"SELECT * FROM task WHERE {' AND '.join(where)} ORDER BY changed DESC LIMIT ?",
+                (*values, most),
+            ).fetchall()
+        return [_task(row) for row in rows]
+
+    def show(self, task_id: str, *, server: str = "", profile: str = "") -> Task:
+        """The newest task of that id (ours or the server's). Raises InvalidRequest when there is none."""
+        with self._read() as db:
+            row = self._find(db, task_id, server, profile)
+        if row is None:
+            raise InvalidRequest(
+                f"The journal {self.path} knows no task {task_id!r}.", "Check the id and the profile."
+            )
+        return _task(row)
+
+    def resolve(self, task_id: str, choice: Literal["retry", "drop"]) -> Task:
+        """The user's word about an uncertain task.
+
+        `retry`: the next run of the same request submits it again under the same id. `drop`: it counts as
+        lost; the next run is a new task. (To attach instead, use `RemoteEngine.attach`.)
+        """
+        task = self.show(task_id)
+        if task.state not in ("uncertain", "submitted"):
+            raise InvalidRequest(
+                f"Task {task_id} is {task.state}, not uncertain.", "There is nothing to decide about it."
+            )
+        if choice == "retry":
+            self.mark_not_sent(task.row_id, "prepared", "the user chose to submit again")
+        else:
+            self.set_state(task.row_id, "lost", "dropped by the user")
+        return self.get(task.row_id)
+
+    def purge(
+        self, *, older_than_s: float = 0.0, states: Iterable[str] = FINISHED, task_ids: Iterable[str] = ()
+    ) -> list[Task]:
+        """Remove rows and their result files; by default every finished one. Returns what was removed.
+
+        Args:
+            older_than_s: only rows that did not change for so long.
+            states: which states; unfinished ones must be named on purpose.
+            task_ids: only these ids, if any are given.
+        """
+        named = set(task_ids)
+        limit = time.time() - older_than_s
+        gone = [
+            task
+            for task in self.list(states=states, most=-1)
+            if task.changed <= limit
+            and (not named or named & {task.task_id, task.server_task_id})
+            and not is_held(task.owner, task.owner_until)
+        ]
+        with self._write() as db:
+            db.executemany("DELETE FROM task WHERE row_id = ?", [(task.row_id,) for task in gone])
+        for task in gone:
+            _remove_files(self.results_dir, task.files)
+        return gone
+
+    # --- SQLite -----------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _open(self, durable: bool) -> Generator[sqlite3.Connection, None, None]:
+        places.ensure(self.path.parent)
+        if not self.path.exists():
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        try:
+            with contextlib.closing(sqlite3.connect(self.path, timeout=30.0, isolation_level=None)) as db:
+                db.row_factory = sqlite3.Row
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                self._check_schema(db)
+                yield db
+        except sqlite3.Error as error:
+            raise ImgOpenError(
+                f"The task journal {self.path} cannot be used: {error}.",
+                "Close other programs that use it, check free space and permissions; if it is damaged, move "
+                "it away (unfinished tasks can still be attached by id).",
+            ) from error
+
+    def _check_schema(self, db: sqlite3.Connection) -> None:
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if version == _SCHEMA_VERSION:
+            return
+        if version > _SCHEMA_VERSION:
+            raise ImgOpenError(
+                f"The task journal {self.path} was written by a newer version of the pack.",
+                "Update the pack, or move the file away.",
+            )
+        db.executescript(f"BEGIN IMMEDIATE;{_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
+
+    @contextlib.contextmanager
+    def _read(self) -> Generator[sqlite3.Connection, None, None]:
+        with self._open(durable=False) as db:
+            yield db
+
+    @contextlib.contextmanager
+    def _write(self, durable: bool = False) -> Generator[sqlite3.Connection, None, None]:
+        with self._open(durable) as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+
+    def _row(self, db: sqlite3.Connection, row_id: str) -> Task:
+        row = db.execute("SELECT * FROM task WHERE row_id = ?", (row_id,)).fetchone()
+        if row is None:
+            raise InvalidRequest("The task was removed from the journal meanwhile.", "Run the request again.")
+        return _task(row)
+
+    def _find(self, db: sqlite3.Connection, task_id: str, server: str, profile: str) -> sqlite3.Row | None:
+        return db.execute(
+            "SELECT * FROM task WHERE (task_id = :id OR server_task_id = :id)"
+            " AND (:server = '' OR server = :server) AND (:profile = '' OR profile = :profile)"
+            " ORDER BY changed DESC LIMIT 1",
+            {"id": task_id, "server": server, "profile": profile},
+        ).fetchone()
+
+    def _insert(self, db: sqlite3.Connection, intent: Intent, attempt: int, owner: str) -> Task:
+        """Write a `prepared` row, under a free id: an id the request brings is kept while it is free."""
+        row_id = uuid.uuid4().hex
+        now = time.time()
+        db.execute(
+            "INSERT INTO task (row_id, intent, attempt, server, profile, operation, task_id, request_hash,"
+            " nonce, request, seed, images, state, created, changed, owner, owner_until)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'prepared', ?, ?, ?, ?)",
+            (
+                row_id,
+                intent.key,
+                attempt,
+                intent.server,
+                intent.profile,
+                intent.operation,
+                self._free_id(db, intent, attempt),
+                intent.request_hash,
+                intent.nonce,
+                json.dumps(intent.request, ensure_ascii=False),
+                intent.seed,
+                intent.images,
+                now,
+                now,
+                owner,
+                now + LEASE_S,
+            ),
+        )
+        return self._row(db, row_id)
+
+    def _free_id(self, db: sqlite3.Connection, intent: Intent, attempt: int) -> str:
+        number = 1
+        while True:
+            candidate = intent.task_id if number == 1 else f"{intent.task_id}-{number}"
+            row = self._find(db, candidate, intent.server, intent.profile)
+            if row is None:
+                return candidate
+            held = _task(row)
+            if held.state == "failed" and not held.accepted:  # refused before it became a task: id is free
+                db.execute("DELETE FROM task WHERE row_id = ?", (held.row_id,))
+                return candidate
+            number += 1
+
+
+def _take(db: sqlite3.Connection, row_id: str, owner: str) -> None:
+    db.execute(
+        "UPDATE task SET owner = ?, owner_until = ? WHERE row_id = ?", (owner, time.time() + LEASE_S, row_id)
+    )
+
+
+def _set(db: sqlite3.Connection, row_id: str, **values: Any) -> None:
+    columns = ", ".join(f"{name} = ?" for name in values)
+    db.execute(
+        f"UPDATE task SET {columns}, changed = ? WHERE row_id = ?", (*values.values(), time.time(), row_id)
+    )
+
+
+def _seconds_until_free(db: sqlite3.Connection, task: Task, now: float, per_minute: int) -> float:
+    if per_minute <= 0:
+        return 0.0
+    times = [
+        float(row[0])
+        for row in db.execute(
+            "SELECT at FROM spend WHERE server = ? AND profile = ? AND at > ? ORDER BY at DESC LIMIT ?",
+            (task.server, task.profile, now - _MINUTE_S, per_minute),
+        )
+    ]
+    if len(times) < per_minute:
+        return 0.0
+    return min(_MINUTE_S, max(0.0, times[-1] + _MINUTE_S - now))  # a clock set back must not block for hours
+
+
+def _check_spend(db: sqlite3.Connection, task: Task, now: float, limit: int) -> None:
+    if limit <= 0:
+        return
+    spent = int(
+        db.execute(
+            "SELECT COALESCE(SUM(images), 0) FROM spend WHERE server = ? AND profile = ? AND at > ?",
+            (task.server, task.profile, now - _DAY_S),
+        ).fetchone()[0]
+    )
+    if spent + task.images > limit:
+        raise ProfileError(
+            f"The spend guard of profile {task.profile!r} stops here: {spent} images were submitted in the "
+            f"last 24 hours, {task.images} more would exceed the limit of {limit}.",
+            "Nothing was sent. Raise spend_limit_images in the profile (0 turns the guard off) or wait.",
+            spent=spent,
+            limit=limit,
+        )
+
+
+def _task(row: sqlite3.Row) -> Task:
+    values: dict[str, Any] = {name: row[name] for name in row.keys()}  # noqa: SIM118  # a Row is no mapping
+    values["accepted"] = bool(values["accepted"])
+    for name in ("request", "files", "result"):
+        values[name] = json.loads(cast("str", values[name]))
+    return Task(**values)
+
+
+def _remove_files(results_dir: Path, files: Iterable[str]) -> None:
+    """Delete result files that lie inside the results directory, and their folder when it is empty."""
+    root = results_dir.resolve()
+    for name in files:
+        path = Path(name)
+        if root not in path.resolve().parents:
+            continue
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()

@@ -1,0 +1,351 @@
+"""Profiles: which server, which keys, how pictures travel, which limits.
+
+A profile name is all that a canvas, a workflow or a command line ever carries. The keys behind it come
+from the environment (profile `cloud`, sent to the published base URL only) or from a file that only its
+owner can read; they appear in no repr, no error and no log.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+from urllib.parse import urlsplit, urlunsplit
+
+from ..base import places
+from ..base.errors import ProfileError
+from ..base.log import register_secret
+
+CLOUD = "cloud"
+CLOUD_BASE_URL = "https://api.zhiqite.com"
+PATH_PREFIX = "/AIGCImgOpenServ/saas"
+ENV_ID = "IMG_OPEN_ACCESS_KEY_ID"
+ENV_SECRET = "IMG_OPEN_ACCESS_KEY_SECRET"
+
+Storage = Literal["none", "inline", "s3", "served"]
+Dialect = Literal["cloud", "gateway"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_FILE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One server with everything needed to use it.
+
+    Attributes:
+        name: what users and workflows call it.
+        base_url: scheme and host, maybe a path in front of the API's own; https except on loopback.
+        access_key_id, access_key_secret: both or neither; neither only on loopback. Never shown.
+        storage: how a local picture becomes a link: `inline` (data URLs, for gateways), `s3`, `served`,
+            or `none` (only links given as text can be sent).
+        storage_options: settings of that way; `photo` = "png" (lossless, default) or "jpeg", `jpeg_quality`.
+        deadline_s: seconds after which a pending task is left alone (it can be resumed).
+        poll_s, poll_most_s: first and longest pause between two status queries, seconds.
+        max_concurrent: tasks in flight at once, over all threads of a process.
+        per_minute: submits in any 60 s, over all processes of this user; 0 = no limit.
+        spend_limit_images: images submitted in any 24 h before the spend guard stops; 0 = no guard.
+        allow_private_results: result links may point into private networks.
+        auto_remote: nodes that can run here or there may choose this server by themselves.
+        dialect: `cloud` = only what is published; `gateway` = our gateway's additions (failure status,
+            progress, cancel, repeating a submit with the same id is safe).
+    """
+
+    name: str
+    base_url: str
+    access_key_id: str = field(default="", repr=False)
+    access_key_secret: str = field(default="", repr=False)
+    storage: Storage = "none"
+    storage_options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    deadline_s: float = 1800.0
+    poll_s: float = 0.5
+    poll_most_s: float = 5.0
+    max_concurrent: int = 16
+    per_minute: int = 0
+    spend_limit_images: int = 1000
+    allow_private_results: bool = False
+    auto_remote: bool = False
+    dialect: Dialect = "cloud"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base_url", normal_base_url(self.base_url, self.name))
+        _check(self)
+        for secret in (self.access_key_id, self.access_key_secret):
+            if secret:
+                register_secret(secret)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the server runs on this very machine."""
+        return is_loopback_host(urlsplit(self.base_url).hostname or "")
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the base URL."""
+        parts = urlsplit(self.base_url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def has_keys(self) -> bool:
+        return bool(self.access_key_id)
+
+
+def is_loopback_host(host: str) -> bool:
+    """True for localhost and the loopback addresses; names are not looked up."""
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def normal_base_url(url: str, name: str) -> str:
+    """A base URL without trailing slash and without the API's own prefix; raises ProfileError."""
+    try:
+        parts = urlsplit(url.strip())
+        host, _port = parts.hostname or "", parts.port
+    except ValueError:
+        parts, host = None, ""
+    if parts is None or parts.scheme not in ("http", "https") or not host:
+        raise ProfileError(
+            f"Profile {name!r} has the base URL {_shown(url)}, which is not an http(s) address.",
+            f"Use something like {CLOUD_BASE_URL} or http://127.0.0.1:8288.",
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ProfileError(
+            f"The base URL of profile {name!r} holds a user name, a query or a fragment.",
+            "Give scheme, host and port only; keys have their own fields.",
+        )
+    if parts.scheme == "http" and not is_loopback_host(host):
+        raise ProfileError(
+            f"Profile {name!r} would send keys and pictures to {host} without encryption.",
+            "Use https://; plain http is accepted for this machine (127.0.0.1, localhost, ::1) only.",
+        )
+    path = parts.path.rstrip("/")
+    if path.endswith(PATH_PREFIX):
+        path = path[: -len(PATH_PREFIX)]
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def _shown(url: str) -> str:
+    """A URL for an error text: whatever stands before an @ may be a password."""
+    return repr(url.rpartition("@")[2][:80])
+
+
+def _check(profile: Profile) -> None:
+    """Refuse a profile that cannot work or would be unsafe; the first problem is named."""
+
+    def refuse(what: str, hint: str) -> ProfileError:
+        return ProfileError(f"Profile {profile.name!r}: {what}", hint, profile=profile.name)
+
+    if not profile.name:
+        raise ProfileError("A profile needs a name.", "Use letters, digits, dot, dash, underscore.")
+    if bool(profile.access_key_id) != bool(profile.access_key_secret):
+        raise refuse("only one half of the key pair is set.", "Set key id and key secret, or neither.")
+    for part in (profile.access_key_id, profile.access_key_secret):
+        if part and not re.fullmatch(r"[\x21-\x7e]+", part):
+            raise refuse(
+                "a key holds a blank, a line break or a non-ASCII character.",
+                "Copy the key again without quotes and line ends.",
+            )
+    if not profile.has_keys and not profile.is_loopback:
+        raise refuse(
+            f"no access key for {urlsplit(profile.base_url).hostname}.",
+            f"Run `img-open profile add {profile.name}`; only servers on this machine work without keys.",
+        )
+    if profile.storage not in get_args(Storage):
+        raise refuse(f"storage is {profile.storage!r}.", f"Use one of {', '.join(get_args(Storage))}.")
+    if profile.dialect not in get_args(Dialect):
+        raise refuse(f"dialect is {profile.dialect!r}.", f"Use one of {', '.join(get_args(Dialect))}.")
+    for name in ("deadline_s", "poll_s", "poll_most_s"):
+        if not 0 < getattr(profile, name) < 1e8:
+            raise refuse(f"{name} is {getattr(profile, name)!r}.", "Use a positive number of seconds.")
+    for name, least in (("max_concurrent", 1), ("per_minute", 0), ("spend_limit_images", 0)):
+        if getattr(profile, name) < least:
+            raise refuse(f"{name} is {getattr(profile, name)!r}.", f"Use a whole number from {least} up.")
+
+
+# --- where profiles come from -------------------------------------------------------------------------
+
+
+def profiles_path() -> Path:
+    """The one file that may hold keys."""
+    return places.config_dir() / "profiles.json"
+
+
+def load_profile(name: str) -> Profile:
+    """The profile of that name. Raises ProfileError when unknown, incomplete or kept unsafely."""
+    if name == CLOUD:
+        return _cloud_profile()
+    saved = _read_file()
+    if name not in saved:
+        known = ", ".join([CLOUD, *sorted(saved)])
+        raise ProfileError(
+            f"There is no profile {name!r}.",
+            f"Known: {known}. Add one with `img-open profile add {name}`.",
+            profile=name,
+        )
+    return _from_json(name, saved[name])
+
+
+def list_profiles() -> list[str]:
+    """All names, the built-in one first; never anything secret."""
+    return [CLOUD, *sorted(_read_file())]
+
+
+def save_profile(profile: Profile) -> Path:
+    """Write a profile to the file (mode 600, replaced in one step). Returns the file's path."""
+    if profile.name == CLOUD:
+        raise ProfileError(
+            f"{CLOUD!r} is built in: it takes its keys from {ENV_ID} and {ENV_SECRET}.",
+            "Choose another name to keep keys in the profile file.",
+        )
+    if not _NAME.fullmatch(profile.name):
+        raise ProfileError(
+            f"{profile.name!r} cannot be a profile name.",
+            "Use 1 to 64 letters, digits, dots, dashes or underscores, beginning with a letter or digit.",
+        )
+    saved = _read_file()
+    saved[profile.name] = _to_json(profile)
+    return _write_file(saved)
+
+
+def remove_profile(name: str) -> None:
+    """Take a profile out of the file; raises ProfileError when it is not there."""
+    saved = _read_file()
+    if name not in saved:
+        raise ProfileError(
+            f"There is no saved profile {name!r}.", f"Saved: {', '.join(sorted(saved)) or 'none'}."
+        )
+    del saved[name]
+    _write_file(saved)
+
+
+def profile_for_url(url: str, **changes: Any) -> Profile:
+    """A keyless profile for a server named by its address (loopback only, keys need a saved profile).
+
+    The dialect is the gateway's and pictures travel inline unless `changes` say otherwise.
+    """
+    settings: dict[str, Any] = {"storage": "inline", "dialect": "gateway", **changes}
+    return Profile(name=settings.pop("name", f"url-{urlsplit(url).netloc}"), base_url=url, **settings)
+
+
+def _cloud_profile() -> Profile:
+    key_id, secret = os.environ.get(ENV_ID, "").strip(), os.environ.get(ENV_SECRET, "").strip()
+    missing = [name for name, value in ((ENV_ID, key_id), (ENV_SECRET, secret)) if not value]
+    if missing:
+        raise ProfileError(
+            f"The profile {CLOUD!r} needs {' and '.join(missing)} in the environment.",
+            "Set both and start again, or keep keys in a file with `img-open profile add NAME`.",
+            profile=CLOUD,
+        )
+    return Profile(CLOUD, CLOUD_BASE_URL, key_id, secret)
+
+
+_FIELDS = tuple(f.name for f in fields(Profile) if f.name != "name")
+_TYPES: dict[str, tuple[type, ...]] = {
+    "base_url": (str,),
+    "access_key_id": (str,),
+    "access_key_secret": (str,),
+    "storage": (str,),
+    "storage_options": (dict,),
+    "deadline_s": (int, float),
+    "poll_s": (int, float),
+    "poll_most_s": (int, float),
+    "max_concurrent": (int,),
+    "per_minute": (int,),
+    "spend_limit_images": (int,),
+    "allow_private_results": (bool,),
+    "auto_remote": (bool,),
+    "dialect": (str,),
+}
+
+
+def _to_json(profile: Profile) -> dict[str, Any]:
+    return {name: getattr(profile, name) for name in _FIELDS}
+
+
+def _from_json(name: str, data: Mapping[str, Any]) -> Profile:
+    """Build a profile from the file's values; wrong types are named without showing the value."""
+    if "base_url" not in data:
+        raise ProfileError(f"Profile {name!r} has no base_url.", f"Correct {profiles_path()}.", profile=name)
+    for key, value in data.items():
+        if key not in _TYPES:
+            raise ProfileError(
+                f"Profile {name!r} has an unknown setting {key!r}.",
+                f"Known: {', '.join(_FIELDS)}. Correct {profiles_path()}.",
+                profile=name,
+            )
+        wanted = _TYPES[key]
+        if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+            raise ProfileError(
+                f"Profile {name!r}: {key} must be {' or '.join(t.__name__ for t in wanted)}.",
+                f"Correct {profiles_path()}.",
+                profile=name,
+            )
+    settings = dict(data)
+    if "dialect" not in settings:
+        host = urlsplit(str(settings["base_url"])).hostname or ""
+        settings["dialect"] = "gateway" if is_loopback_host(host) else "cloud"
+    return Profile(name=name, **settings)
+
+
+# --- the file -----------------------------------------------------------------------------------------
+
+
+def _read_file() -> dict[str, Any]:
+    path = profiles_path()
+    try:
+        info = path.stat()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ProfileError(f"{path} cannot be read: {error.strerror}.", "Check its owner and mode.") from None
+    if os.name == "posix" and stat.S_IMODE(info.st_mode) & 0o077:
+        raise ProfileError(
+            f"{path} has mode {stat.S_IMODE(info.st_mode):03o}: others on this machine could read the keys.",
+            f"Run `chmod 600 {path}`, and consider the keys in it as seen.",
+        )
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProfileError(f"{path} cannot be read: {error.strerror}.", "Check its owner and mode.") from None
+    except ValueError as error:
+        # The decoder's message shows no content, only a position; the content may hold keys.
+        where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "its encoding"
+        raise ProfileError(f"{path} is not valid JSON ({where}).", "Correct or remove it.") from None
+    entries: Any = content.get("profiles") if isinstance(content, dict) else None  # pyright: ignore
+    if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):  # pyright: ignore
+        raise ProfileError(
+            f'{path} does not have the form {{"profiles": {{name: {{...}}}}}}.', "Correct or remove it."
+        )
+    return cast("dict[str, Any]", entries)
+
+
+def _write_file(entries: Mapping[str, Any]) -> Path:
+    path = profiles_path()
+    places.ensure(path.parent)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".profiles-")  # mode 600 from the start
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            json.dump({"version": _FILE_VERSION, "profiles": entries}, out, indent=2, sort_keys=True)
+            out.flush()
+            os.fsync(out.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def with_changes(profile: Profile, **changes: Any) -> Profile:
+    """A copy of a profile with some settings changed; checked like a new one."""
+    return replace(profile, **changes)

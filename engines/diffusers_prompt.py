@@ -1,0 +1,147 @@
+"""Prompts to text vectors, the web UI's way: chunks of 75 tokens, emphasis that keeps the mean, AND, editing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..a1111.prompt import parse_and, parse_attention, parse_schedule
+
+CHUNK = 75
+#: A chunk's end moves back to the last comma within this many tokens (the web UI's default).
+COMMA_BACKTRACK = 20
+
+
+@dataclass
+class _Chunk:
+    tokens: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+
+
+class TextEncoder:
+    """One checkpoint's CLIP text model with the web UI's reading of prompts.
+
+    Args:
+        networks: needs `tokenizer` and `text_encoder`.
+        clip_skip: 1 is the last layer's output, 2 the one before, each with the final layer norm.
+        device: where the text model lies.
+    """
+
+    def __init__(self, networks: Any, clip_skip: int, device: Any) -> None:
+        self._tokenizer = networks.tokenizer
+        self._model = networks.text_encoder
+        self._skip = clip_skip
+        self._device = device
+        self._known: dict[str, Any] = {}
+
+    def encode(self, text: str) -> Any:
+        """One prompt part (no AND, no editing brackets) as float32 (1, 77 * chunks, width), on the CPU or device."""
+        if text not in self._known:
+            self._known[text] = self._encode(text)
+        return self._known[text]
+
+    def _encode(self, text: str) -> Any:
+        import torch
+
+        parts = [self._encode_chunk(chunk) for chunk in self.chunks(text)]
+        return torch.cat(parts, dim=1)
+
+    def _encode_chunk(self, chunk: _Chunk) -> Any:
+        import torch
+
+        start, end = self._tokenizer.bos_token_id, self._tokenizer.eos_token_id
+        ids = torch.tensor([[start, *chunk.tokens, end]], device=self._device)
+        output = self._model(input_ids=ids, output_hidden_states=self._skip > 1)
+        if self._skip > 1:
+            inner = getattr(self._model, "text_model", self._model)
+            vectors = inner.final_layer_norm(output.hidden_states[-self._skip])
+        else:
+            vectors = output.last_hidden_state
+        vectors = vectors.float()
+        if all(weight == 1.0 for weight in chunk.weights):
+            return vectors
+        weights = torch.tensor([1.0, *chunk.weights, 1.0], device=vectors.device)
+        before = vectors.mean()
+        vectors = vectors * weights[None, :, None]
+        return vectors * (before / vectors.mean())
+
+    def chunks(self, text: str) -> list[_Chunk]:
+        """Tokens and weights in chunks of 75, padded with the end token; at least one chunk."""
+        comma = self._tokens(",")[-1:]
+        done: list[_Chunk] = []
+        chunk = _Chunk()
+        last_comma = -1
+        for piece, weight in parse_attention(text):
+            if piece == "BREAK" and weight == -1:
+                done.append(self._padded(chunk))
+                chunk, last_comma = _Chunk(), -1
+                continue
+            for token in self._tokens(piece):
+                if [token] == comma:
+                    last_comma = len(chunk.tokens)
+                elif len(chunk.tokens) == CHUNK and last_comma != -1 and CHUNK - last_comma <= COMMA_BACKTRACK:
+                    cut = last_comma + 1
+                    rest = _Chunk(chunk.tokens[cut:], chunk.weights[cut:])
+                    done.append(self._padded(_Chunk(chunk.tokens[:cut], chunk.weights[:cut])))
+                    chunk, last_comma = rest, -1
+                if len(chunk.tokens) == CHUNK:
+                    done.append(self._padded(chunk))
+                    chunk, last_comma = _Chunk(), -1
+                chunk.tokens.append(token)
+                chunk.weights.append(weight)
+        if chunk.tokens or not done:
+            done.append(self._padded(chunk))
+        return done
+
+    def _padded(self, chunk: _Chunk) -> _Chunk:
+        missing = CHUNK - len(chunk.tokens)
+        end = self._tokenizer.eos_token_id
+        return _Chunk([*chunk.tokens, *[end] * missing], [*chunk.weights, *[1.0] * missing])
+
+    def _tokens(self, text: str) -> list[int]:
+        return list(self._tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids)
+
+
+class PromptPlan:
+    """What to show the U-Net at each model call: several weighted conditions and one unconditional.
+
+    Args:
+        prompt: the positive prompt, without LoRA tags.
+        negative: the negative prompt.
+        steps: steps this sampling run executes.
+        hires: whether this is the second pass (fractions in editing brackets then run from 1 to 2).
+    """
+
+    def __init__(self, prompt: str, negative: str, steps: int, hires: bool = False) -> None:
+        self._parts = [(weight, schedule_of(text, steps, hires)) for text, weight in parse_and(prompt)]
+        self._negative = schedule_of(negative, steps, hires)
+
+    @property
+    def weights(self) -> list[float]:
+        """Weight of each positive part, in order."""
+        return [weight for weight, _ in self._parts]
+
+    def texts(self) -> list[str]:
+        """Every text that will be shown, once each."""
+        entries = [*self._negative, *(entry for _, part in self._parts for entry in part)]
+        return list(dict.fromkeys(text for _, text in entries))
+
+    def positive(self, call: int) -> list[str]:
+        """The text of each positive part at model call `call` (0-based)."""
+        return [_at(entries, call) for _, entries in self._parts]
+
+    def negative(self, call: int) -> str:
+        """The negative text at model call `call`."""
+        return _at(self._negative, call)
+
+
+def schedule_of(text: str, steps: int, hires: bool) -> list[tuple[int, str]]:
+    """Editing brackets as entries (last call index, text)."""
+    if hires:
+        return [(int(end), str(part)) for end, part in parse_schedule(text, steps, hires_steps=steps)]
+    return [(int(end), str(part)) for end, part in parse_schedule(text, steps)]
+
+
+def _at(entries: list[tuple[int, str]], call: int) -> str:
+    # The web UI compares its call counter with <=, so an entry [end, text] covers end + 1 calls.
+    return next((text for end, text in entries if call <= end), entries[-1][1])

@@ -1,0 +1,93 @@
+"""Pictures of a request on their way out: from `picture:` links and files to links the server can read."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any, Literal
+
+from ..api.profiles import Profile
+from ..api.request import Request
+from ..base.errors import ProfileError
+from ..storage.links import InlineLinker, Linker, NoLinker
+from ..storage.pictures import Kind, Pictures, encode_for_upload
+
+_PREFIX = "picture:"
+_LONG = 512  # a longer text may be a picture itself, not a link to one
+_BASE64 = re.compile(r"[A-Za-z0-9+/_=\r\n-]+")
+
+
+def linker_for(profile: Profile) -> Linker:
+    """The way this profile makes links."""
+    if profile.storage == "inline":
+        return InlineLinker()
+    if profile.storage == "none":
+        return NoLinker()
+    raise ProfileError(
+        f"Profile {profile.name!r} asks for the storage {profile.storage!r}, which this version cannot do.",
+        'Use "inline" for a gateway, or give pictures as links.',
+    )
+
+
+def pin_files(request: Request, pictures: Pictures | None) -> Request:
+    """The request with file paths replaced by `picture:` links, so that its hash follows the contents."""
+    if pictures is None:
+        return request
+    masks = {link for place, link in request.links() if "mask" in place.rpartition(".")[2]}
+
+    def pin(link: str) -> str:
+        if not pictures.is_local(link) or link.startswith(_PREFIX):
+            return link
+        kind: Kind = "mask" if link in masks else "photo"
+        return pictures.add(pictures.get(link), kind)
+
+    return request.map_links(pin)
+
+
+def publish(
+    request: Request, pictures: Pictures | None, linker: Linker, profile: Profile, told: Callable[[str], None]
+) -> Request:
+    """The request with every local picture replaced by a link of `linker`, each picture once.
+
+    Control maps and masks travel as PNG; photographs too unless the profile's `storage_options` say
+    `"photo": "jpeg"`. Links given as text pass through untouched.
+
+    Raises:
+        PictureError: a `picture:` link without its picture.
+        ProfileError: the profile has no storage.
+    """
+    ready: dict[str, str] = {}
+    options = profile.storage_options
+    photo: Literal["jpg", "png"] = "jpg" if options.get("photo") in ("jpeg", "jpg") else "png"
+    quality = int(options.get("jpeg_quality", 95))
+
+    def link_for(link: str) -> str:
+        local = link.startswith(_PREFIX) or (pictures is not None and pictures.is_local(link))
+        if not local:
+            return link
+        if link not in ready:
+            told(f"picture {len(ready) + 1}")
+            source = pictures if pictures is not None else Pictures()
+            data, mime = encode_for_upload(
+                source.get(link), source.kind(link), photo_format=photo, quality=quality
+            )
+            ready[link] = linker.link_for(data, mime)
+        return ready[link]
+
+    return request.map_links(link_for)
+
+
+def without_pictures(value: Any) -> Any:
+    """A JSON value for the journal: inline pictures are replaced by their hash."""
+    if isinstance(value, str):
+        inline = value.startswith("data:") or _BASE64.fullmatch(value[:_LONG]) is not None
+        if len(value) <= _LONG or not inline:
+            return value
+        kind = value.partition(";")[0] if value.startswith("data:") else "base64"
+        return f"{kind};sha256={hashlib.sha256(value.encode()).hexdigest()}"
+    if isinstance(value, dict):
+        return {key: without_pictures(item) for key, item in value.items()}  # pyright: ignore
+    if isinstance(value, list):
+        return [without_pictures(item) for item in value]  # pyright: ignore
+    return value

@@ -1,0 +1,143 @@
+"""The nodes as data: what is published, in its published order."""
+
+from __future__ import annotations
+
+from .fields import Field, NodeTable, Out, combo, integer, socket
+from .request_fields import REQUEST
+from .unit_fields import (
+    MODULE_TIP,
+    PIXEL_PERFECT,
+    PROCESSOR_RES,
+    RESIZE_MODE,
+    THRESHOLD_A,
+    THRESHOLD_B,
+    UNIT,
+    picture_modules,
+)
+
+UNITS_TYPE = "IMGOPEN_UNITS"
+CLOUD = "cloud"
+
+
+def profiles() -> list[str]:
+    """Names of the profiles on this machine, the built-in cloud first. Names only: keys never come here."""
+    from ..api.profiles import list_profiles
+
+    return [CLOUD, *(name for name in list_profiles() if name != CLOUD)]
+
+
+PREPROCESSOR = NodeTable(
+    id="ImgOpenPreprocessor",
+    title="Preprocessor (Img Open)",
+    category="Img Open/ControlNet",
+    description="Turns pictures into control images, as the ControlNet extension of the web UI does. "
+    "A batch gives a batch.",
+    inputs=(
+        socket("image", "IMAGE", "The pictures to look at.", required=True),
+        combo("module", picture_modules, "canny", MODULE_TIP, required=True),
+        PROCESSOR_RES,
+        THRESHOLD_A,
+        THRESHOLD_B,
+        PIXEL_PERFECT,
+        RESIZE_MODE,
+        integer(
+            "width", 0, 0, 16384, "Pixel perfect: width of the generation. 0: the picture's own.", step=8
+        ),
+        integer(
+            "height", 0, 0, 16384, "Pixel perfect: height of the generation. 0: the picture's own.", step=8
+        ),
+        integer(
+            "seed",
+            0,
+            0,
+            4294967295,
+            "Image seed of the run, for modules that draw random numbers (shuffle). The others ignore it.",
+        ),
+    ),
+    outputs=(
+        Out("IMAGE", "control_image", "The control image of every picture, at the module's working size."),
+        Out("INT", "resolution", "The processor_res that was used, in pixels."),
+    ),
+)
+
+CONTROLNET_APPLY = NodeTable(
+    id="ImgOpenControlNetApply",
+    title="ControlNet Unit (Img Open)",
+    category="Img Open/ControlNet",
+    description="One ControlNet unit with every parameter of the API. Wire conditioning and a control model "
+    "to use it on this machine, wire units to send it with a remote request, or both.",
+    inputs=(
+        socket("positive", "CONDITIONING", "Local: positive conditioning the control is attached to."),
+        socket("negative", "CONDITIONING", "Local: negative conditioning the control is attached to."),
+        socket("control_net", "CONTROL_NET", "Local: the control model."),
+        socket("vae", "VAE", "Local: only for control models that work on latents (SD3, Flux)."),
+        socket("image", "IMAGE", "The unit's picture. Locally a batch gives one control image per frame."),
+        socket("mask", "MASK", "Mask for inpaint modules, 1 = repaint. Same size as the picture."),
+        socket("latent", "LATENT", "Local: the latent that will be sampled; only its size is read."),
+        socket("units", UNITS_TYPE, "Units to go before this one, from another node like this."),
+        socket(
+            "effective_region_mask",
+            "MASK",
+            "Where the unit acts, 1 = full strength. Remote only for now: locally it raises.",
+        ),
+        *UNIT,
+    ),
+    outputs=(
+        Out("CONDITIONING", "positive", "Positive conditioning with the control attached."),
+        Out("CONDITIONING", "negative", "Negative conditioning with the control attached."),
+        Out(
+            "IMAGE", "control_image", "What the control model sees. Made only when conditioning is wired in."
+        ),
+        Out(UNITS_TYPE, "units", "The incoming units and this one, for a remote request."),
+    ),
+)
+
+_REMOTE: tuple[Field, ...] = (
+    integer(
+        "deadline",
+        1800,
+        10,
+        86400,
+        "Seconds to wait for the result. After that the node gives up with the task id; the task itself "
+        "goes on.",
+    ),
+    integer(
+        "run_again",
+        0,
+        0,
+        4294967295,
+        "Change this number to run, and pay, the same request once more. Otherwise an unchanged node keeps "
+        "its result.",
+    ),
+)
+
+REMOTE_SUBMIT = NodeTable(
+    id="ImgOpenRemoteSubmit",
+    title="Remote Submit (Img Open)",
+    category="Img Open/Generate",
+    description="Sends one Img Open request to the cloud or to a gateway, waits and hands over the pictures. "
+    "Several of these run side by side.",
+    inputs=(
+        combo(
+            "profile",
+            profiles,
+            CLOUD,
+            "Which server, and which stored key. Profiles are made with `img-open profile add`; no key ever "
+            "enters a workflow.",
+            required=True,
+        ),
+        socket("units", UNITS_TYPE, "ControlNet units, from ControlNet Unit nodes."),
+        socket("init_image", "IMAGE", "Picture to start from (image to image)."),
+        socket("init_mask", "MASK", "Where to repaint the init picture, 1 = repaint."),
+        *REQUEST,
+        *_REMOTE,
+    ),
+    outputs=(
+        Out("IMAGE", "images", "The pictures, in the order of the batches."),
+        Out("STRING", "seeds", "The seed of each picture, separated by commas."),
+        Out("STRING", "task_id", "The task's id on the server."),
+        Out("STRING", "response", "The server's answer as JSON, without signatures."),
+    ),
+)
+
+NODES: tuple[NodeTable, ...] = (PREPROCESSOR, CONTROLNET_APPLY, REMOTE_SUBMIT)

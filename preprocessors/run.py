@@ -1,0 +1,208 @@
+"""Make the map of a module: of one picture, or of a batch.
+
+`run_module` is what a unit, the server's detect call and the command line use; `run_batch` is what the canvas
+uses. Both call the same functions, so frame k of a batch equals the picture alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..base.errors import InvalidRequest, PictureError, Unsupported
+from . import frames
+from .free import Call
+from .registry import Preprocessor, find_preprocessor, function_of
+from .runtime import ResultCache, Runtime, stop_if_cancelled
+
+if TYPE_CHECKING:
+    import torch
+
+    from .frames import Frame
+
+Maker = Callable[[Sequence["Frame"]], "list[Frame]"]
+
+_CPU_CHUNK = 4  # frames per forward pass without a GPU: larger ones gain nothing and delay a cancel
+_GPU_CHUNK = 64
+
+
+def run_module(
+    name: str,
+    image: Frame,
+    *,
+    processor_res: float,
+    threshold_a: float,
+    threshold_b: float,
+    seed: int = 0,
+    subseed: int = -1,
+    mask: Frame | None = None,
+    runtime: Runtime,
+) -> Frame:
+    """The map of one picture.
+
+    Args:
+        name: module name or label.
+        image: uint8 `(H, W)` or `(H, W, 1, 3 or 4)`. Alpha is laid over white; for the inpaint modules the 4th
+            channel is the mask (255 = repaint).
+        processor_res, threshold_a, threshold_b: as `controlnet.modules.effective_sliders` returns them, or
+            processor_res from pixel perfect.
+        seed, subseed: of the image the map is for, resolved (not -1); only `shuffle` uses them.
+        mask: uint8 `(H, W)` of the picture's size, for the inpaint modules only.
+        runtime: device, weights, cancel.
+
+    Returns:
+        uint8 `(h, w, 3)`, for inpaint modules `(h, w, 4)`.
+
+    Raises:
+        InvalidRequest: unknown module, or a mask for a module that takes none.
+        PictureError: wrong shape, dtype or size.
+        Unsupported: an embedding module, or one this pack cannot make.
+        MissingModel, MissingDependency: what is not there, and how to get it.
+        Cancelled: the runtime was asked to stop.
+    """
+    entry = find_preprocessor(name)
+    settings = (entry.name, processor_res, threshold_a, threshold_b)
+    _check_mask(entry, mask is not None)
+    frame = _inpaint_frame(entry, image, mask) if entry.kind == "inpaint" else _plain_frame(image)
+    call = Call(processor_res, threshold_a, threshold_b, seed, subseed, runtime)
+    make = _maker(entry, call)
+    stop_if_cancelled(runtime)
+    if not entry.cached:
+        return make([frame])[0]
+    key = ResultCache.key(settings, frame)
+    found = runtime.cache.get(key)
+    if found is None:
+        found = make([frame])[0]
+        runtime.cache.put(key, found)
+    return found
+
+
+def run_batch(
+    name: str,
+    images: torch.Tensor,
+    *,
+    processor_res: float,
+    threshold_a: float,
+    threshold_b: float,
+    seed: int = 0,
+    subseed: int = -1,
+    masks: torch.Tensor | None = None,
+    runtime: Runtime,
+) -> torch.Tensor:
+    """The maps of a batch: float `(B, H, W, C)` in 0..1 to float `(B, h, w, 3)` on the CPU.
+
+    Works chunk by chunk (networks: one forward pass per chunk, sized by free memory; OpenCV steps: frames over
+    threads), asks for a cancel and reports progress between chunks, and holds no more than one chunk beside
+    input and output. `masks` `(B or 1, H, W)`, 1 = repaint, is for the inpaint modules, which return 4
+    channels. Errors as `run_module`; a batch of no pictures is a `PictureError`.
+    """
+    import torch
+
+    entry = find_preprocessor(name)
+    if images.ndim != 4 or images.shape[0] == 0:
+        raise PictureError(f"The batch's shape is {tuple(images.shape)}: there is no picture in it.")
+    _check_mask(entry, masks is not None)
+    call = Call(processor_res, threshold_a, threshold_b, seed, subseed, runtime)
+    make = _maker(entry, call)
+    total = int(images.shape[0])
+    result: torch.Tensor | None = None
+    for part in frames.chunks(total, _chunk_size(entry, call, int(images.shape[1]), int(images.shape[2]))):
+        stop_if_cancelled(runtime)
+        maps = _batch_part(entry, make, call, images[part], _mask_part(masks, part))
+        if result is None:
+            result = torch.empty((total, *maps[0].shape), dtype=torch.float32)
+        for offset, each in enumerate(maps):
+            torch.div(torch.from_numpy(each), 255.0, out=result[part.start + offset])
+        runtime.progress(part.stop / total)
+    assert result is not None  # total is at least 1
+    return result
+
+
+def _batch_part(
+    entry: Preprocessor, make: Maker, call: Call, images: torch.Tensor, masks: torch.Tensor | None
+) -> list[Frame]:
+    pixels = frames.frames_from_batch(images)
+    if entry.kind == "inpaint":
+        mask_frames: list[Any] = [None] * len(pixels)
+        if masks is not None:
+            mask_frames = [mask[:, :, 0] for mask in frames.frames_from_batch(masks[..., None])]
+            mask_frames = mask_frames * len(pixels) if len(mask_frames) == 1 else mask_frames
+        return make([_inpaint_frame(entry, f, m) for f, m in zip(pixels, mask_frames, strict=True)])
+    plain = [_plain_frame(frame) for frame in pixels]
+    if not entry.cached:
+        return make(plain)
+    return _from_cache(make, call, entry, plain)
+
+
+def _from_cache(make: Maker, call: Call, entry: Preprocessor, plain: list[Frame]) -> list[Frame]:
+    settings = (entry.name, call.resolution, call.threshold_a, call.threshold_b)
+    keys = [ResultCache.key(settings, frame) for frame in plain]
+    maps = [call.runtime.cache.get(key) for key in keys]
+    missing = [index for index, found in enumerate(maps) if found is None]
+    if missing:
+        for index, made in zip(missing, make([plain[index] for index in missing]), strict=True):
+            maps[index] = made
+            call.runtime.cache.put(keys[index], made)
+    return [found for found in maps if found is not None]
+
+
+def _mask_part(masks: torch.Tensor | None, part: slice) -> torch.Tensor | None:
+    if masks is None or masks.shape[0] == 1:
+        return masks
+    return masks[part]
+
+
+def _maker(entry: Preprocessor, call: Call) -> Maker:
+    """A function of a list of frames of one size, whatever the module's own function takes."""
+    if entry.kind == "embedding":
+        raise Unsupported(
+            f"The module {entry.spec.label} gives an embedding, not a picture.",
+            "Use it inside a unit, or call embeddings.run_embedding.",
+        )
+    function = function_of(entry)
+    if entry.kind in ("frame", "inpaint"):
+        return lambda pictures: frames.over_frames(
+            lambda picture: function(picture, call), pictures, call.runtime.threads
+        )
+    return lambda pictures: function(list(pictures), call)
+
+
+def _check_mask(entry: Preprocessor, given: bool) -> None:
+    if given and entry.kind != "inpaint":
+        raise InvalidRequest(
+            f"The module {entry.spec.label} takes no mask.",
+            "Only the inpaint modules do; leave the mask away.",
+            module=entry.name,
+        )
+
+
+def _plain_frame(image: Frame) -> Frame:
+    return frames.to_rgb(frames.check_frame(image))
+
+
+def _inpaint_frame(entry: Preprocessor, image: Frame, mask: Frame | None) -> Frame:
+    frame = frames.check_frame(image)
+    if mask is None:
+        if frame.shape[2] == 4:
+            return frame
+        mask = np.zeros(frame.shape[:2], np.uint8)
+    alpha = frames.check_frame(mask)[:, :, :1]
+    if alpha.shape[:2] != frame.shape[:2]:
+        raise PictureError(
+            f"The mask is {alpha.shape[1]}x{alpha.shape[0]}, the picture {frame.shape[1]}x{frame.shape[0]}.",
+            f"{entry.spec.label} needs both at the same size.",
+        )
+    return np.concatenate([frames.to_rgb(frame), alpha], axis=2)
+
+
+def _chunk_size(entry: Preprocessor, call: Call, height: int, width: int) -> int:
+    runtime = call.runtime
+    if entry.kind != "batch":
+        return 4 * max(1, runtime.threads)
+    if not runtime.device.startswith("cuda"):
+        return _CPU_CHUNK
+    rows, columns = frames.working_shape(height, width, call.resolution)
+    per_frame = max(1, (rows + 64) * (columns + 64) * entry.pixel_bytes)
+    return max(1, min(_GPU_CHUNK, runtime.free_memory() // per_frame))

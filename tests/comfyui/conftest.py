@@ -1,0 +1,61 @@
+"""One ComfyUI server, one gateway process and one set of tiny random models for all tests in this folder."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from comfy_gateway import Gateway
+from comfy_host import Host, find, make_tiny_models
+
+_REPORTED: list[str] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in _REPORTED:
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def comfyui() -> tuple[Path, Path]:
+    """Checkout and Python; skips with the line that says how to enable these tests."""
+    found = find()
+    if isinstance(found, str):
+        if found not in _REPORTED:
+            _REPORTED.append(found)
+        pytest.skip(found)
+    return found
+
+
+@pytest.fixture(scope="session")
+def base() -> Iterator[Path]:
+    """A base directory for the server. Not pytest's own: that would keep 350 MiB of models for three runs."""
+    folder = Path(tempfile.mkdtemp(prefix="img-open-comfyui-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def gateway(base: Path) -> Iterator[Gateway]:
+    """`img-open serve` with the demo model, and the profile `local` that leads to it."""
+    server = Gateway(base / "gateway").start()
+    server.write_profile(base / "img-open-home", "local")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def host(comfyui: tuple[Path, Path], base: Path) -> Iterator[Host]:
+    """The running server."""
+    server = Host(*comfyui, base)
+    make_tiny_models(comfyui[0], base / "models")
+    server.start()
+    yield server
+    server.stop()

@@ -1,0 +1,73 @@
+"""OpenPose JSON and its picture."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from img_open.base.errors import InvalidRequest
+from img_open.preprocessors.pose import Person, Pose, draw_pose, pose_from_json, pose_to_json
+
+
+@pytest.mark.golden_cases("openpose_render")
+def test_golden(golden, case):
+    golden.check(draw_pose(pose_from_json(case["params"]["pose"])), case)
+
+
+@pytest.mark.golden_cases("openpose_render")
+def test_json_and_back_draws_the_same(case):
+    pose = pose_from_json(json.dumps([case["params"]["pose"]]))
+    again = pose_from_json(pose_to_json(pose))
+    assert np.abs(draw_pose(again).astype(int) - draw_pose(pose)).mean() < 0.5
+    assert [p.body.count(None) for p in again.people] == [p.body.count(None) for p in pose.people]
+
+
+def test_parts_can_be_left_out(golden):
+    case = next(case for case in golden.cases("openpose_render") if case["id"] == "openpose_full")
+    pose = pose_from_json(case["params"]["pose"])
+    face_only = draw_pose(pose, body=False, hands=False)
+    assert set(np.unique(face_only)) == {0, 255}
+    assert draw_pose(pose, face=False, hands=False).any()
+    assert not draw_pose(pose, body=False, hands=False, face=False).any()
+    assert draw_pose(pose, size=(64, 48)).shape == (64, 48, 3)
+
+
+def test_no_people_is_black():
+    assert not draw_pose(pose_from_json({"people": [], "canvas_width": 32, "canvas_height": 24})).any()
+
+
+def test_pixels_are_recognised_by_one_point_beyond_one():
+    numbers = [0.5, 0.5, 1.0] * 17 + [16.0, 8.0, 1.0]
+    pose = pose_from_json(
+        {"people": [{"pose_keypoints_2d": numbers}], "canvas_width": 32, "canvas_height": 16}
+    )
+    assert pose.people[0].body[17] == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        ("{", "JSON"),
+        ("[]", "pose"),
+        ({"people": []}, "canvas_width"),
+        ({"people": [], "canvas_width": 0, "canvas_height": 5}, "canvas_width"),
+        ({"people": [], "canvas_width": 5, "canvas_height": 1e9}, "canvas_height"),
+        ({"people": 3, "canvas_width": 5, "canvas_height": 5}, "people"),
+        ({"people": [1], "canvas_width": 5, "canvas_height": 5}, "people[0]"),
+        ({"people": [{"pose_keypoints_2d": [1, 2]}], "canvas_width": 5, "canvas_height": 5}, "pose_keypoints_2d"),
+        (
+            {"people": [{"pose_keypoints_2d": [float("nan")] * 54}], "canvas_width": 5, "canvas_height": 5},
+            "finite",
+        ),
+        ({"people": [{"face_keypoints_2d": ["a"] * 204}], "canvas_width": 5, "canvas_height": 5}, "face"),
+    ],
+)
+def test_bad_json_names_the_place(value, field):
+    with pytest.raises(InvalidRequest, match=field.replace("[", r"\[").replace("]", r"\]")):
+        pose_from_json(value)
+
+
+def test_points_outside_the_canvas_do_no_harm():
+    far = Person(body=((-3.0, -3.0), (5.0, 5.0)) + (None,) * 16, left_hand=((9.0, 9.0),) * 21)
+    assert draw_pose(Pose((far,), 40, 40)).shape == (40, 40, 3)
