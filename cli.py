@@ -10,13 +10,13 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from .base.errors import Cancelled, ImgOpenError, InvalidRequest, TaskTimeout, TaskUncertain
 
 if TYPE_CHECKING:
     from .api.request import Request
-    from .engines.models import LocalModels
 
 RESUMABLE = (TaskTimeout, TaskUncertain)
 
@@ -34,16 +34,27 @@ def build_parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a request on this machine", description="Run a request here.")
     add_request_arguments(run)
-    add_model_arguments(run)
+    gateway_command.add_model_arguments(run)
     run.set_defaults(handler=run_request)
 
     submit = commands.add_parser("submit", help="send a request to a server and wait for its pictures")
     add_request_arguments(submit)
     target = submit.add_mutually_exclusive_group()
-    target.add_argument("--profile", default=None, help="profile to use (img-open profile list); default: cloud")
-    target.add_argument("--url", help="address of a gateway that takes no key, for example http://127.0.0.1:8170")
-    submit.add_argument("--deadline", type=float, metavar="SECONDS", help="stop waiting after this long (the task goes on)")
-    submit.add_argument("--again", metavar="WORD", default="", help="any new word makes and pays a new task for the same request")
+    target.add_argument(
+        "--profile", default=None, help="profile to use (img-open profile list); default: cloud"
+    )
+    target.add_argument(
+        "--url", help="address of a gateway that takes no key, for example http://127.0.0.1:8170"
+    )
+    submit.add_argument(
+        "--deadline", type=float, metavar="SECONDS", help="stop waiting after this long (the task goes on)"
+    )
+    submit.add_argument(
+        "--again",
+        metavar="WORD",
+        default="",
+        help="any new word makes and pays a new task for the same request",
+    )
     submit.set_defaults(handler=submit_request)
 
     preprocess = commands.add_parser("preprocess", help="make a control image from a picture")
@@ -58,7 +69,9 @@ def build_parser() -> argparse.ArgumentParser:
     gateway_command.add_arguments(serve)
     serve.set_defaults(handler=gateway_command.serve)
 
-    convert = commands.add_parser("convert", help="translate a request: Img Open JSON, curl, web-UI JSON, web-UI PNG")
+    convert = commands.add_parser(
+        "convert", help="translate a request: Img Open JSON, curl, web-UI JSON, web-UI PNG"
+    )
     convert.add_argument("request", metavar="REQUEST", help="file to read, or - for standard input")
     convert.add_argument("--to", choices=["img-open", "curl", "a1111"], required=True)
     convert.set_defaults(handler=convert_request)
@@ -67,35 +80,41 @@ def build_parser() -> argparse.ArgumentParser:
     modules.add_argument("--json", action="store_true", help="machine-readable")
     modules.set_defaults(handler=list_modules)
 
-    models = commands.add_parser("models", help="weights of the preprocessors: what is here, what can be fetched")
+    models = commands.add_parser(
+        "models", help="weights of the preprocessors: what is here, what can be fetched"
+    )
     models_command.add_arguments(models)
     models.set_defaults(handler=models_command.run)
 
-    add_profile_arguments(commands.add_parser("profile", help="servers and keys (kept in a file only you can read)"))
+    add_profile_arguments(
+        commands.add_parser("profile", help="servers and keys (kept in a file only you can read)")
+    )
     return parser
 
 
 def add_request_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("request", metavar="REQUEST", help="file with the request in any known form, or -")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for pictures and result.json")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for pictures and result.json"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-
-
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, help="checkpoint file or diffusers folder; default: the demo model")
-    parser.add_argument("--controlnet", type=Path, action="append", default=[], help="control model; may be repeated")
-    parser.add_argument("--models-folder", type=Path, help="folder with checkpoints/, controlnet/ and vae/ inside")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1: two can be far slower on a shared machine)")
 
 
 def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="add|list|remove")
-    add = actions.add_parser("add", help="add or replace a profile; key id and secret are asked for, never arguments")
+    add = actions.add_parser(
+        "add", help="add or replace a profile; key id and secret are asked for, never arguments"
+    )
     add.add_argument("name")
-    add.add_argument("--url", required=True, help="base address of the server, https unless it is this machine")
-    add.add_argument("--no-key", action="store_true", help="the server takes no key (a gateway on this machine)")
-    add.add_argument("--storage", default="inline", help="how pictures become links: inline, s3, served, none")
+    add.add_argument(
+        "--url", required=True, help="base address of the server, https unless it is this machine"
+    )
+    add.add_argument(
+        "--no-key", action="store_true", help="the server takes no key (a gateway on this machine)"
+    )
+    add.add_argument(
+        "--storage", default="inline", help="how pictures become links: inline, s3, served, none"
+    )
     actions.add_parser("list", help="names of the profiles")
     actions.add_parser("remove", help="remove a profile").add_argument("name")
     parser.set_defaults(handler=manage_profiles)
@@ -108,12 +127,14 @@ def read_request(source: str) -> tuple[Request, list[str]]:
     data = sys.stdin.buffer.read() if source == "-" else read_file(Path(source))
     notices: list[str] = []
     if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return convert.from_infotext(data, notices=notices), notices
+        return convert.from_infotext(data, notices), notices
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidRequest(f"{source} is neither text nor a PNG.", "Give JSON, a curl command or a web-UI PNG.") from error
-    return convert.from_text(text, notices=notices), notices
+        raise InvalidRequest(
+            f"{source} is neither text nor a PNG.", "Give JSON, a curl command or a web-UI PNG."
+        ) from error
+    return convert.from_text(text, notices), notices
 
 
 def read_file(path: Path) -> bytes:
@@ -123,31 +144,16 @@ def read_file(path: Path) -> bytes:
         raise InvalidRequest(f"{path} cannot be read ({error.strerror}).", "Check the path.") from error
 
 
-def local_models(arguments: argparse.Namespace) -> LocalModels:
-    from .engines.models import LocalModels
-
-    if not (arguments.model or arguments.models_folder or arguments.controlnet):
-        return LocalModels.demo()
-    if arguments.models_folder:
-        models = LocalModels.from_folder(arguments.models_folder)
-    else:
-        models = LocalModels() if arguments.model else LocalModels.demo()
-    if arguments.model:
-        models.add_checkpoint(arguments.model)
-    for path in arguments.controlnet:
-        models.add_controlnet(path)
-    return models
-
-
 def run_request(arguments: argparse.Namespace) -> int:
     from .engines.diffusers import DiffusersEngine
     from .engines.save import save_result
+    from .gateway.command import models_from
     from .storage.fetch import Fetcher
     from .storage.pictures import Pictures
     from .terminal import Bar
 
     request, notices = read_request(arguments.request)
-    engine = DiffusersEngine(local_models(arguments), device=arguments.device, threads=arguments.threads)
+    engine = DiffusersEngine(models_from(arguments), device=arguments.device, threads=arguments.threads)
     pictures = Pictures(Fetcher(), allow_files=True)
     with Bar(enabled=not arguments.quiet) as bar:
         result = engine.run(request, pictures=pictures, progress=bar.update)
@@ -157,7 +163,7 @@ def run_request(arguments: argparse.Namespace) -> int:
 
 
 def submit_request(arguments: argparse.Namespace) -> int:
-    from .api.profiles import gateway_profile, load_profile
+    from .api.profiles import load_profile, profile_for_url
     from .engines.remote import RemoteEngine
     from .engines.save import save_result
     from .storage.fetch import Fetcher
@@ -165,8 +171,8 @@ def submit_request(arguments: argparse.Namespace) -> int:
     from .terminal import Bar
 
     request, notices = read_request(arguments.request)
-    profile = gateway_profile(arguments.url) if arguments.url else load_profile(arguments.profile or "cloud")
-    engine = RemoteEngine(profile, deadline=arguments.deadline)
+    profile = profile_for_url(arguments.url) if arguments.url else load_profile(arguments.profile or "cloud")
+    engine = RemoteEngine(profile, deadline_s=arguments.deadline)
     pictures = Pictures(Fetcher(), allow_files=True)
     with Bar(enabled=not arguments.quiet) as bar:
         result = engine.run(request, pictures=pictures, progress=bar.update, nonce=arguments.again)
@@ -201,24 +207,26 @@ def convert_request(arguments: argparse.Namespace) -> int:
 
     request, notices = read_request(arguments.request)
     if arguments.to == "curl":
-        print(convert.to_curl(request))
+        text = convert.to_curl(request, notices=notices)
     else:
-        body = convert.to_webui(request) if arguments.to == "a1111" else request.to_wire()
-        print(json.dumps(body, ensure_ascii=False, indent=2))
+        body = convert.to_webui(request, notices) if arguments.to == "a1111" else convert.to_img_open(request)
+        text = json.dumps(body, ensure_ascii=False, indent=2)
+    print(text)
     say(notices)
     return 0
 
 
 def list_modules(arguments: argparse.Namespace) -> int:
-    from .preprocessors.registry import describe_modules
+    from .preprocessors.describe import describe_modules
 
     rows = describe_modules()
     if arguments.json:
         print(json.dumps(rows, ensure_ascii=False, indent=2))
         return 0
     for row in rows:
-        mark = "ready" if row["available"] else row["reason"]
-        print(f"{row['name']:34} {', '.join(row['tags']) or '-':22} {mark}")
+        mark = "ready" if row["available"] else shorten(row["reason"], 72, placeholder=" ...")
+        print(f"{row['name']:27} {', '.join(row['tags']) or '-':32} {mark}")
+    print("\nWhat a module that is not ready needs, in full: img-open models list")
     return 0
 
 
@@ -250,7 +258,9 @@ def ask_for_key() -> tuple[str, str]:
     try:
         return input("Access key id: ").strip(), getpass.getpass("Access key secret (not shown): ").strip()
     except EOFError as error:
-        raise InvalidRequest("No key was given.", "Run this command on a terminal, or add --no-key.") from error
+        raise InvalidRequest(
+            "No key was given.", "Run this command on a terminal, or add --no-key."
+        ) from error
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -258,7 +268,9 @@ def write_file(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     except OSError as error:
-        raise InvalidRequest(f"{path} cannot be written ({error.strerror}).", "Choose another place.") from error
+        raise InvalidRequest(
+            f"{path} cannot be written ({error.strerror}).", "Choose another place."
+        ) from error
 
 
 def say(notices: list[str]) -> None:

@@ -27,9 +27,9 @@ ENVIRONMENT = ROOT / ".venv"
 # torchvision do not load together, and nothing here needs it.
 TORCH = "torch==2.13.0"
 STANDALONE = [TORCH, "diffusers==0.42.1", "transformers>=5,<6", "-e", ".[standalone]"]
-DEVELOPMENT = [TORCH, "-e", ".[standalone,s3,dev]", "einops", "onnxruntime", "scikit-image"]
+DEVELOPMENT = [TORCH, "-e", ".[standalone,s3,dev]", "einops", "onnxruntime"]
 # Their own requirements would pull torchvision and with it another torch.
-DEVELOPMENT_WITHOUT_REQUIREMENTS = ["controlnet-aux==0.0.10", "timm==1.0.31"]
+DEVELOPMENT_WITHOUT_REQUIREMENTS = ["controlnet-aux==0.0.10"]
 
 
 class SetupFailed(Exception):
@@ -108,7 +108,9 @@ def child_environment() -> dict[str, str]:
 
 
 def run_inside(arguments: list[str]) -> int:
-    return subprocess.run([str(environment_python()), *arguments], cwd=ROOT, env=child_environment()).returncode
+    return subprocess.run(
+        [str(environment_python()), *arguments], cwd=ROOT, env=child_environment()
+    ).returncode
 
 
 def demo(rest: list[str], index: str | None) -> int:

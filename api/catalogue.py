@@ -298,13 +298,13 @@ def _lookup(body: Mapping[str, Any], spec: FieldSpec) -> list[tuple[str, object,
 def _walk(parent: Any, steps: list[str], place: str) -> list[tuple[str, object, bool]]:
     step, rest = steps[0], steps[1:]
     key, each = step.removesuffix("[]"), step.endswith("[]")
-    where = f"{place}.{key}" if place else key
     if not isinstance(parent, Mapping):
         return []  # the parent's own type is reported by the parent's field
     children = cast("Mapping[str, Any]", parent)
     if place == "alwayson_scripts" and key not in children:
         # Script names are compared without regard to case, as the web UI does.
         key = next((name for name in children if name.lower() == key.lower()), key)
+    where = f"{place}.{key}" if place else key
     present = key in children
     if not rest:
         return [(where, children.get(key), present)]

@@ -25,7 +25,12 @@ def operations_markdown(catalogue: Catalogue) -> str:
     total, runnable = len(catalogue), len(catalogue.runnable())
     lines = [f"{total} operations, {runnable} of them runnable.", ""]
     for group in dict.fromkeys(operation.group for operation in catalogue):
-        lines += [f"### {_GROUPS.get(group, group)}", "", "| id | title | path | status |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"### {_GROUPS.get(group, group)}",
+            "",
+            "| id | title | path | status |",
+            "| --- | --- | --- | --- |",
+        ]
         lines += [_row(operation) for operation in catalogue if operation.group == group]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"

@@ -167,13 +167,13 @@ def _number(value: object) -> float | None:
     """The number in a JSON number or in a text; None for anything else."""
     if isinstance(value, bool):
         return None
-    if isinstance(value, int | float):
-        return float(value)
-    if isinstance(value, str):
+    if isinstance(value, int | float | str):
         try:
             return float(value)
         except ValueError:
             return None
+        except OverflowError:  # an integer of hundreds of digits
+            return math.inf if value > 0 else -math.inf  # type: ignore[operator]
     return None
 
 

@@ -16,6 +16,7 @@ from urllib.parse import urljoin
 from pydantic import BaseModel, ValidationError
 
 from ..base.errors import (
+    Busy,
     ImgOpenError,
     NetworkError,
     ServerError,
@@ -303,6 +304,8 @@ def _fate_unknown(error: ImgOpenError) -> bool:
     """Broken off after the connection stood, or HTTP 5xx that no application wrote."""
     if isinstance(error, NetworkError):
         return bool(error.details.get("sent", True))
+    if isinstance(error, Busy):  # a load balancer's "later" (503 with Retry-After) was passed on to nobody
+        return False
     return int(error.details.get("http_status") or 0) >= 500 and error.details.get("envelope_code") is None
 
 

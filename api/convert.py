@@ -17,7 +17,7 @@ from .convert_infotext import from_infotext
 from .convert_shell import Curl, parse_curl, quote_posix
 from .convert_webui import from_webui, looks_like_webui, to_webui, unit_to_img_open, webui_path
 from .request import Request
-from .request_fields import BODY
+from .request_fields import BODY, too_deep
 
 __all__ = [
     "from_curl",
@@ -157,14 +157,23 @@ def _cut(link: str) -> str:
 def _json(text: str) -> Any:
     try:
         # strict=False: line ends inside texts, as some shells' quoting leaves them.
-        return json.loads(text, strict=False, parse_constant=_no_constant)
+        value: Any = json.loads(text, strict=False, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise InvalidRequest(
             f"The JSON is broken at line {error.lineno}, column {error.colno}: {error.msg}.",
             "Was all of it copied? Long texts are often cut at the end.",
         ) from None
+    except ValueError:  # Python refuses to read integers of thousands of digits
+        raise InvalidRequest("The JSON contains a number that is far too long.", "Correct it.") from None
     except RecursionError:
-        raise InvalidRequest("The JSON is nested too deeply.", "A request has five levels at most.") from None
+        raise _nested() from None
+    if too_deep(value):
+        raise _nested()
+    return value
+
+
+def _nested() -> InvalidRequest:
+    return InvalidRequest("The JSON is nested too deeply.", "A request needs six levels.")
 
 
 def _no_constant(name: str) -> Any:

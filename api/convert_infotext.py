@@ -15,7 +15,7 @@ from .request_fields import CLIP_SKIP
 
 # `Key: value` pairs of the last line; values with commas are in double quotes, with JSON's escapes.
 _PAIR = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
-_SIZE = re.compile(r"^(-?\d+)x(-?\d+)$")
+_SIZE = re.compile(r"^(-?\d{1,6})x(-?\d{1,6})$")
 _NEGATIVE = "Negative prompt:"
 
 
@@ -149,7 +149,7 @@ def _wrong(key: str, value: str, allowed: str) -> InvalidRequest:
 
 
 def _whole(key: str, value: str) -> int:
-    if not re.fullmatch(r"-?\d+", value):
+    if not re.fullmatch(r"-?\d{1,19}", value):
         raise _wrong(key, value, "a whole number")
     return int(value)
 

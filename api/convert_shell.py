@@ -59,9 +59,20 @@ def parse_curl(text: str) -> Curl:
 def split_command(text: str) -> list[str]:
     """Split a command into words, by the rules of the shell it was written for."""
     text = text.strip().replace("\r\n", "\n")
-    if re.search(r'\^\s*\n|\^"|\^$', text):
-        return _split_windows(_undo_carets(text))
+    if _is_windows(text):
+        # Browsers write quotes as ^" and double every backslash, not only those before a quote.
+        return _split_windows(_undo_carets(text), all_doubled='^"' in text)
     return _split_posix(text)
+
+
+def _is_windows(text: str) -> bool:
+    """Which shell a command was written for, told by its first quote and by how its lines go on."""
+    if "\\\n" in text:
+        return False
+    quote = re.search(r"""\^?["']""", text)
+    if quote is None or quote[0].endswith("'"):
+        return False
+    return quote[0] == '^"' or re.search(r"\^[ \t]*\n", text) is not None
 
 
 def _read_options(words: list[str]) -> Curl:
@@ -251,7 +262,7 @@ def _undo_carets(text: str) -> str:
     return "".join(out)
 
 
-def _split_windows(text: str) -> list[str]:
+def _split_windows(text: str, all_doubled: bool) -> list[str]:
     """Split as Microsoft's C runtime does: backslashes count only before a double quote."""
     words: list[str] = []
     word: list[str] | None = None
@@ -265,7 +276,7 @@ def _split_windows(text: str) -> list[str]:
                 quoted = not quoted
             continue
         if backslashes:
-            word = (word or []) + [backslashes]
+            word = (word or []) + [backslashes[::2] if all_doubled else backslashes]
         if char.isspace() and not quoted:
             if word is not None:
                 words.append("".join(word))

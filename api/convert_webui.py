@@ -10,7 +10,7 @@ from ..base.errors import InvalidRequest
 from ..controlnet.unit import ControlNetUnit
 from .problems import Problem
 from .request import Request
-from .request_fields import BODY, output_format
+from .request_fields import BODY, output_format, too_deep
 from .request_links import IMAGE_KEYS
 
 # The web UI's API default differs from ours: written out on the way in and out, so that the meaning stays.
@@ -107,6 +107,8 @@ def from_webui(payload: Mapping[str, Any], notices: list[str] | None = None) -> 
         InvalidRequest: wrong types, or values no engine could use.
     """
     said: list[str] = notices if notices is not None else []
+    if too_deep(payload):
+        raise InvalidRequest("The payload is nested more than 32 levels deep.", "No field needs that.")
     given = {name: value for name, value in payload.items() if value is not None}
     body: dict[str, Any] = {"steps": _WEBUI_STEPS}
     for name, value in given.items():

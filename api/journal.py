@@ -25,110 +25,32 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from ..base import places
-from ..base.errors import ImgOpenError, InvalidRequest, ProfileError
+from ..base.errors import ImgOpenError, InvalidRequest
 from ..base.log import scrub
+from .journal_rows import (
+    DAY_S,
+    FINISHED,
+    SCHEMA,
+    SCHEMA_VERSION,
+    UNFINISHED,
+    Claim,
+    Intent,
+    State,
+    Task,
+    change,
+    check_spend,
+    remove_files,
+    seconds_until_free,
+    take,
+    task_of,
+)
 from .lease import LEASE_S, is_held
 
-State = Literal["prepared", "submitted", "running", "done", "failed", "cancelled", "uncertain", "lost"]
-UNFINISHED: tuple[State, ...] = ("prepared", "submitted", "running", "uncertain")
-FINISHED: tuple[State, ...] = ("done", "failed", "cancelled", "lost")
-
-_DAY_S = 86400.0
-_MINUTE_S = 60.0
-_SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS task (
-    row_id TEXT PRIMARY KEY,
-    intent TEXT NOT NULL, attempt INTEGER NOT NULL,
-    server TEXT NOT NULL, profile TEXT NOT NULL, operation TEXT NOT NULL,
-    task_id TEXT NOT NULL, server_task_id TEXT NOT NULL DEFAULT '',
-    request_hash TEXT NOT NULL, nonce TEXT NOT NULL, request TEXT NOT NULL,
-    seed INTEGER NOT NULL, images INTEGER NOT NULL,
-    state TEXT NOT NULL, accepted INTEGER NOT NULL DEFAULT 0, message TEXT NOT NULL DEFAULT '',
-    created REAL NOT NULL, changed REAL NOT NULL,
-    owner TEXT NOT NULL DEFAULT '', owner_until REAL NOT NULL DEFAULT 0,
-    files TEXT NOT NULL DEFAULT '[]', result TEXT NOT NULL DEFAULT '{}',
-    UNIQUE (intent, attempt), UNIQUE (server, profile, task_id)
-);
-CREATE INDEX IF NOT EXISTS task_changed ON task (changed);
-CREATE TABLE IF NOT EXISTS spend (
-    row_id TEXT PRIMARY KEY, server TEXT NOT NULL, profile TEXT NOT NULL,
-    at REAL NOT NULL, images INTEGER NOT NULL
-);
-CREATE INDEX IF NOT EXISTS spend_at ON spend (server, profile, at);
-"""
-
-
-@dataclass(frozen=True)
-class Intent:
-    """What the user wants, independent of how often it was tried.
-
-    Attributes:
-        key: the unique key (server, profile, request, nonce), see `engines.remote_submit`.
-        task_id: the id the request brings, or the one to use if it brings none.
-        own_id: whether `task_id` comes from the request.
-        request: the request as JSON, without secrets and without inline pictures.
-        seed: what a seed of -1 becomes; kept with the row so that a resumed task keeps it.
-        images: how many pictures it asks for.
-    """
-
-    key: str
-    server: str
-    profile: str
-    operation: str
-    task_id: str
-    own_id: bool
-    request_hash: str
-    nonce: str
-    request: Mapping[str, Any]
-    seed: int
-    images: int
-
-
-@dataclass(frozen=True)
-class Task:
-    """One row. `files` are paths of results; times are seconds since the epoch."""
-
-    row_id: str
-    intent: str
-    attempt: int
-    server: str
-    profile: str
-    operation: str
-    task_id: str
-    server_task_id: str
-    request_hash: str
-    nonce: str
-    request: dict[str, Any]
-    seed: int
-    images: int
-    state: State
-    accepted: bool
-    message: str
-    created: float
-    changed: float
-    owner: str
-    owner_until: float
-    files: list[str]
-    result: dict[str, Any]
-
-    @property
-    def query_id(self) -> str:
-        """The id to ask the server about."""
-        return self.server_task_id or self.task_id
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What `Journal.begin` found: a `new` row, one to `resume`, one `done`, or one held `elsewhere`."""
-
-    kind: Literal["new", "resume", "done", "elsewhere"]
-    task: Task
+__all__ = ["FINISHED", "UNFINISHED", "Claim", "Intent", "Journal", "State", "Task"]
 
 
 class Journal:
@@ -154,7 +76,7 @@ class Journal:
             row = db.execute(
                 "SELECT * FROM task WHERE intent = ? ORDER BY attempt DESC LIMIT 1", (intent.key,)
             ).fetchone()
-            last = _task(row) if row is not None else None
+            last = task_of(row) if row is not None else None
             if last is None:
                 return Claim("new", self._insert(db, intent, 1, owner))
             if last.state == "done":
@@ -162,7 +84,7 @@ class Journal:
             if last.state in UNFINISHED:
                 if last.owner != owner and is_held(last.owner, last.owner_until):
                     return Claim("elsewhere", last)
-                _take(db, last.row_id, owner)
+                take(db, last.row_id, owner)
                 return Claim("resume", self._row(db, last.row_id))
             if last.state == "failed" and not last.accepted:
                 db.execute("DELETE FROM task WHERE row_id = ?", (last.row_id,))
@@ -179,12 +101,12 @@ class Journal:
                 made = self._insert(db, intent, 1, owner)
                 db.execute("UPDATE task SET state = 'running', accepted = 1 WHERE row_id = ?", (made.row_id,))
                 return Claim("resume", self._row(db, made.row_id))
-            task = _task(row)
+            task = task_of(row)
             if task.state == "done":
                 return Claim("done", task)
             if task.owner != owner and is_held(task.owner, task.owner_until):
                 return Claim("elsewhere", task)
-            _take(db, task.row_id, owner)
+            take(db, task.row_id, owner)
             return Claim("resume", self._row(db, task.row_id))
 
     def renew(self, row_id: str, owner: str) -> bool:
@@ -223,15 +145,15 @@ class Journal:
                 )
             paid = db.execute("SELECT 1 FROM spend WHERE row_id = ?", (row_id,)).fetchone() is not None
             if not paid:
-                wait_s = _seconds_until_free(db, task, now, per_minute)
+                wait_s = seconds_until_free(db, task, now, per_minute)
                 if wait_s > 0:
                     return wait_s
-                _check_spend(db, task, now, spend_limit)
+                check_spend(db, task, now, spend_limit)
                 db.execute(
                     "INSERT INTO spend VALUES (?, ?, ?, ?, ?)",
                     (row_id, task.server, task.profile, now, task.images),
                 )
-                db.execute("DELETE FROM spend WHERE at < ?", (now - 2 * _DAY_S,))
+                db.execute("DELETE FROM spend WHERE at < ?", (now - 2 * DAY_S,))
             db.execute("UPDATE task SET state = 'submitted', changed = ? WHERE row_id = ?", (now, row_id))
         return 0.0
 
@@ -239,22 +161,22 @@ class Journal:
         """The submit certainly did not arrive or was refused: back to `prepared`, or `failed`; no cost."""
         with self._write(durable=True) as db:
             db.execute("DELETE FROM spend WHERE row_id = ?", (row_id,))
-            _set(db, row_id, state=state, message=scrub(message))
+            change(db, row_id, state=state, message=scrub(message))
 
     def mark_accepted(self, row_id: str, server_task_id: str) -> None:
         """The server has the task."""
         with self._write(durable=True) as db:
-            _set(db, row_id, state="running", accepted=1, server_task_id=server_task_id, message="")
+            change(db, row_id, state="running", accepted=1, server_task_id=server_task_id, message="")
 
     def set_state(self, row_id: str, state: State, message: str = "") -> None:
         """Any other change of state; `message` is scrubbed."""
         with self._write(durable=True) as db:
-            _set(db, row_id, state=state, message=scrub(message))
+            change(db, row_id, state=state, message=scrub(message))
 
     def finish(self, row_id: str, result: Mapping[str, Any], files: Sequence[str]) -> None:
         """The results are on disk: `done`."""
         with self._write(durable=True) as db:
-            _set(
+            change(
                 db,
                 row_id,
                 state="done",
@@ -290,7 +212,7 @@ class Journal:
                 f"SELECT * FROM task WHERE {' AND '.join(where)} ORDER BY changed DESC LIMIT ?",
                 (*values, most),
             ).fetchall()
-        return [_task(row) for row in rows]
+        return [task_of(row) for row in rows]
 
     def show(self, task_id: str, *, server: str = "", profile: str = "") -> Task:
         """The newest task of that id (ours or the server's). Raises InvalidRequest when there is none."""
@@ -300,7 +222,7 @@ class Journal:
             raise InvalidRequest(
                 f"The journal {self.path} knows no task {task_id!r}.", "Check the id and the profile."
             )
-        return _task(row)
+        return task_of(row)
 
     def resolve(self, task_id: str, choice: Literal["retry", "drop"]) -> Task:
         """The user's word about an uncertain task.
@@ -341,7 +263,7 @@ class Journal:
         with self._write() as db:
             db.executemany("DELETE FROM task WHERE row_id = ?", [(task.row_id,) for task in gone])
         for task in gone:
-            _remove_files(self.results_dir, task.files)
+            remove_files(self.results_dir, task.files)
         return gone
 
     # --- SQLite -----------------------------------------------------------------------------------------
@@ -368,14 +290,14 @@ class Journal:
 
     def _check_schema(self, db: sqlite3.Connection) -> None:
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        if version == _SCHEMA_VERSION:
+        if version == SCHEMA_VERSION:
             return
-        if version > _SCHEMA_VERSION:
+        if version > SCHEMA_VERSION:
             raise ImgOpenError(
                 f"The task journal {self.path} was written by a newer version of the pack.",
                 "Update the pack, or move the file away.",
             )
-        db.executescript(f"BEGIN IMMEDIATE;{_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
+        db.executescript(f"BEGIN IMMEDIATE;{SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
     @contextlib.contextmanager
     def _read(self) -> Generator[sqlite3.Connection, None, None]:
@@ -397,7 +319,7 @@ class Journal:
         row = db.execute("SELECT * FROM task WHERE row_id = ?", (row_id,)).fetchone()
         if row is None:
             raise InvalidRequest("The task was removed from the journal meanwhile.", "Run the request again.")
-        return _task(row)
+        return task_of(row)
 
     def _find(self, db: sqlite3.Connection, task_id: str, server: str, profile: str) -> sqlite3.Row | None:
         return db.execute(
@@ -443,75 +365,8 @@ class Journal:
             row = self._find(db, candidate, intent.server, intent.profile)
             if row is None:
                 return candidate
-            held = _task(row)
+            held = task_of(row)
             if held.state == "failed" and not held.accepted:  # refused before it became a task: id is free
                 db.execute("DELETE FROM task WHERE row_id = ?", (held.row_id,))
                 return candidate
             number += 1
-
-
-def _take(db: sqlite3.Connection, row_id: str, owner: str) -> None:
-    db.execute(
-        "UPDATE task SET owner = ?, owner_until = ? WHERE row_id = ?", (owner, time.time() + LEASE_S, row_id)
-    )
-
-
-def _set(db: sqlite3.Connection, row_id: str, **values: Any) -> None:
-    columns = ", ".join(f"{name} = ?" for name in values)
-    db.execute(
-        f"UPDATE task SET {columns}, changed = ? WHERE row_id = ?", (*values.values(), time.time(), row_id)
-    )
-
-
-def _seconds_until_free(db: sqlite3.Connection, task: Task, now: float, per_minute: int) -> float:
-    if per_minute <= 0:
-        return 0.0
-    times = [
-        float(row[0])
-        for row in db.execute(
-            "SELECT at FROM spend WHERE server = ? AND profile = ? AND at > ? ORDER BY at DESC LIMIT ?",
-            (task.server, task.profile, now - _MINUTE_S, per_minute),
-        )
-    ]
-    if len(times) < per_minute:
-        return 0.0
-    return min(_MINUTE_S, max(0.0, times[-1] + _MINUTE_S - now))  # a clock set back must not block for hours
-
-
-def _check_spend(db: sqlite3.Connection, task: Task, now: float, limit: int) -> None:
-    if limit <= 0:
-        return
-    spent = int(
-        db.execute(
-            "SELECT COALESCE(SUM(images), 0) FROM spend WHERE server = ? AND profile = ? AND at > ?",
-            (task.server, task.profile, now - _DAY_S),
-        ).fetchone()[0]
-    )
-    if spent + task.images > limit:
-        raise ProfileError(
-            f"The spend guard of profile {task.profile!r} stops here: {spent} images were submitted in the "
-            f"last 24 hours, {task.images} more would exceed the limit of {limit}.",
-            "Nothing was sent. Raise spend_limit_images in the profile (0 turns the guard off) or wait.",
-            spent=spent,
-            limit=limit,
-        )
-
-
-def _task(row: sqlite3.Row) -> Task:
-    values: dict[str, Any] = {name: row[name] for name in row.keys()}  # noqa: SIM118  # a Row is no mapping
-    values["accepted"] = bool(values["accepted"])
-    for name in ("request", "files", "result"):
-        values[name] = json.loads(cast("str", values[name]))
-    return Task(**values)
-
-
-def _remove_files(results_dir: Path, files: Iterable[str]) -> None:
-    """Delete result files that lie inside the results directory, and their folder when it is empty."""
-    root = results_dir.resolve()
-    for name in files:
-        path = Path(name)
-        if root not in path.resolve().parents:
-            continue
-        path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            path.parent.rmdir()

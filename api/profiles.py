@@ -45,7 +45,7 @@ class Profile:
         base_url: scheme and host, maybe a path in front of the API's own; https except on loopback.
         access_key_id, access_key_secret: both or neither; neither only on loopback. Never shown.
         storage: how a local picture becomes a link: `inline` (data URLs, for gateways), `s3`, `served`,
-            or `none` (only links given as text can be sent).
+            or `none` (only links given as text can be sent). Unset: inline for gateways, else none.
         storage_options: settings of that way; `photo` = "png" (lossless, default) or "jpeg", `jpeg_quality`.
         deadline_s: seconds after which a pending task is left alone (it can be resumed).
         poll_s, poll_most_s: first and longest pause between two status queries, seconds.
@@ -55,14 +55,15 @@ class Profile:
         allow_private_results: result links may point into private networks.
         auto_remote: nodes that can run here or there may choose this server by themselves.
         dialect: `cloud` = only what is published; `gateway` = our gateway's additions (failure status,
-            progress, cancel, repeating a submit with the same id is safe).
+            progress, cancel, repeating a submit with the same id is safe). Unset: gateway on loopback,
+            else cloud, which assumes less.
     """
 
     name: str
     base_url: str
     access_key_id: str = field(default="", repr=False)
     access_key_secret: str = field(default="", repr=False)
-    storage: Storage = "none"
+    storage: Storage = cast("Storage", "")
     storage_options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     deadline_s: float = 1800.0
     poll_s: float = 0.5
@@ -72,10 +73,14 @@ class Profile:
     spend_limit_images: int = 1000
     allow_private_results: bool = False
     auto_remote: bool = False
-    dialect: Dialect = "cloud"
+    dialect: Dialect = cast("Dialect", "")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", normal_base_url(self.base_url, self.name))
+        if not self.dialect:
+            object.__setattr__(self, "dialect", "gateway" if self.is_loopback else "cloud")
+        if not self.storage:
+            object.__setattr__(self, "storage", "inline" if self.dialect == "gateway" else "none")
         _check(self)
         for secret in (self.access_key_id, self.access_key_secret):
             if secret:
@@ -291,11 +296,7 @@ def _from_json(name: str, data: Mapping[str, Any]) -> Profile:
                 f"Correct {profiles_path()}.",
                 profile=name,
             )
-    settings = dict(data)
-    if "dialect" not in settings:
-        host = urlsplit(str(settings["base_url"])).hostname or ""
-        settings["dialect"] = "gateway" if is_loopback_host(host) else "cloud"
-    return Profile(name=name, **settings)
+    return Profile(name=name, **data)
 
 
 # --- the file -----------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from ..base.errors import InvalidRequest
 from ..controlnet.unit import ControlNetUnit
 from .problems import raise_errors, raise_problems
 from .request_cloud import check_cloud_ranges
-from .request_fields import ALWAYS_ON, BODY, CLIP_SKIP, body_problems, output_format, whole_numbers
+from .request_fields import ALWAYS_ON, BODY, CLIP_SKIP, body_problems, output_format, too_deep, whole_numbers
 from .request_links import map_unit_links, unit_links
 from .request_parts import ALWAYS_ON_PLACE, AlwaysOn, WireModel
 
@@ -88,6 +88,9 @@ class Request(WireModel):
             values["alwayson_scripts"] = AlwaysOn.from_wire(cast("Mapping[str, Any]", scripts))
         return handler(whole_numbers(values, BODY))
 
+    def __hash__(self) -> int:
+        return hash(self.canonical_hash())
+
     # --- wire ---
 
     @classmethod
@@ -104,6 +107,8 @@ class Request(WireModel):
         if not isinstance(data, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidRequest.field("the request", data, "a JSON object")
         values = dict(data)
+        if too_deep(values):
+            raise InvalidRequest("The request is nested more than 32 levels deep.", "No field needs that.")
         scripts = values.get("alwayson_scripts")
         errors = [problem.error() for problem in body_problems(values)]
         if isinstance(scripts, Mapping):

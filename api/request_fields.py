@@ -6,7 +6,7 @@ The published ranges of the cloud are narrower and live in the catalogue; see `r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from .catalogue_fields import FieldSpec
 from .problems import Problem
@@ -20,9 +20,9 @@ def _table(*specs: FieldSpec) -> dict[str, FieldSpec]:
 
 BODY: dict[str, FieldSpec] = _table(
     FieldSpec(name="prompt", type="string"),
-    FieldSpec(name="n_iter", type="integer", range=(1, None)),
-    FieldSpec(name="batch_size", type="integer", range=(1, None)),
-    FieldSpec(name="steps", type="integer", range=(1, None)),
+    FieldSpec(name="n_iter", type="integer", range=(1, 10000)),
+    FieldSpec(name="batch_size", type="integer", range=(1, 1000)),
+    FieldSpec(name="steps", type="integer", range=(1, 10000)),
     FieldSpec(name="seed", type="integer|string", range=(-1, 2**63 - 1)),
     FieldSpec(name="restore_faces", type="boolean"),
     FieldSpec(name="enable_hr", type="boolean"),
@@ -30,23 +30,23 @@ BODY: dict[str, FieldSpec] = _table(
     FieldSpec(name="width", type="integer", range=(8, _LARGEST_SIDE), unit="px"),
     FieldSpec(name="height", type="integer", range=(8, _LARGEST_SIDE), unit="px"),
     FieldSpec(name="negative_prompt", type="string"),
-    FieldSpec(name="cfg_scale", type="number", range=(0, None)),
+    FieldSpec(name="cfg_scale", type="number", range=(0, 1000)),
     FieldSpec(name="sampler_index", type="string"),
-    FieldSpec(name="hr_second_pass_steps", type="integer", range=(0, None)),
+    FieldSpec(name="hr_second_pass_steps", type="integer", range=(0, 10000)),
     FieldSpec(name="hr_resize_x", type="integer", range=(0, _LARGEST_SIDE), unit="px"),
     FieldSpec(name="hr_resize_y", type="integer", range=(0, _LARGEST_SIDE), unit="px"),
     FieldSpec(name="hr_upscaler", type="string"),
     FieldSpec(name="denoising_strength", type="number", range=(0, 1)),
     FieldSpec(name="resize_mode", type="integer", enum=(0, 1, 2, 3)),
-    FieldSpec(name="mask_blur", type="integer", range=(0, None), unit="px"),
-    FieldSpec(name="mask_blur_x", type="integer", range=(0, None), unit="px"),
-    FieldSpec(name="mask_blur_y", type="integer", range=(0, None), unit="px"),
+    FieldSpec(name="mask_blur", type="integer", range=(0, 1024), unit="px"),
+    FieldSpec(name="mask_blur_x", type="integer", range=(0, 1024), unit="px"),
+    FieldSpec(name="mask_blur_y", type="integer", range=(0, 1024), unit="px"),
     FieldSpec(name="inpainting_fill", type="integer", enum=(0, 1, 2, 3)),
     FieldSpec(name="inpaint_full_res", type="boolean"),
-    FieldSpec(name="inpaint_full_res_padding", type="integer", range=(0, None), unit="px"),
+    FieldSpec(name="inpaint_full_res_padding", type="integer", range=(0, _LARGEST_SIDE), unit="px"),
     FieldSpec(name="inpainting_mask_invert", type="integer", enum=(0, 1)),
-    FieldSpec(name="initial_noise_multiplier", type="number", range=(0, None)),
-    FieldSpec(name="image_cfg_scale", type="number", range=(0, None)),
+    FieldSpec(name="initial_noise_multiplier", type="number", range=(0, 100)),
+    FieldSpec(name="image_cfg_scale", type="number", range=(0, 1000)),
     FieldSpec(name="alwayson_scripts", type="object"),
 )
 
@@ -95,6 +95,22 @@ def always_on_problems(values: Mapping[str, Any]) -> list[Problem]:
     if isinstance(override, Mapping):
         found += _check(override, _OVERRIDE, f"{place}.override_settings")  # type: ignore[arg-type]
     return found
+
+
+def too_deep(value: object, levels: int = 32) -> bool:
+    """Whether a JSON value is nested so deeply that it is no request but an attack on recursion."""
+    layer: list[object] = [value]
+    for _ in range(levels):
+        inner: list[object] = []
+        for item in layer:
+            if isinstance(item, Mapping):
+                inner += cast("Mapping[str, object]", item).values()
+            elif isinstance(item, list):
+                inner += cast("list[object]", item)
+        if not inner:
+            return False
+        layer = inner
+    return True
 
 
 def whole_numbers(values: Mapping[str, Any], table: Mapping[str, FieldSpec]) -> dict[str, Any]:

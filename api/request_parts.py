@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, PrivateAttr, model_validator
 from typing_extensions import Self
 
 from ..base.errors import InvalidRequest
+from ..base.log import scrub_link
 from ..controlnet.unit import ControlNetUnit
 from .problems import Problem, raise_errors
 from .request_fields import always_on_problems
@@ -37,6 +38,13 @@ class WireModel(BaseModel):
         model = handler({name: value for name, value in values.items() if name not in nulls})
         model._nulls = nulls
         return model
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        # A picture inside the body would make every traceback megabytes long, and links may be signed.
+        for name, value in self.set_values().items():
+            if isinstance(value, str) and len(value) > 80:
+                value = f"{scrub_link(value)[:60]}... ({len(value)} characters)"
+            yield name, value
 
     def set_values(self) -> dict[str, Any]:
         """The fields that were given, declared ones first, then unknown ones; nulls as None. A deep copy."""

@@ -21,7 +21,8 @@ _KEY_NAMES = (
     r"|IMG_OPEN_ACCESS_KEY_ID|IMG_OPEN_ACCESS_KEY_SECRET|aws_access_key_id|aws_secret_access_key|aws_session_token"
     r"|authorization|api[_-]?key|password"
 )
-# name: value, name=value, 'name': 'value', "name": "value"; the value ends at a quote, a comma or white space.
+# name: value, name=value, 'name': 'value', "name": "value"; the value ends at a quote, a comma or white
+# space.
 _NAMED = re.compile(
     rf"(?P<name>(?<![\w-])(?:{_KEY_NAMES})[\\]?[\"']?\s*[:=]\s*)(?P<quote>[\\]?[\"']?)(?P<value>[^\s\"',;&}}\\]+)",
     re.IGNORECASE,
@@ -39,7 +40,9 @@ _secrets_lock = threading.Lock()
 
 
 def register_secret(value: str) -> None:
-    """Masks `value` in every text from now on. Values under 4 characters would mask ordinary words: ignored."""
+    """Masks `value` in every text from now on. Values under 4 characters would mask ordinary words:
+    ignored.
+    """
     if len(value) >= 4:
         with _secrets_lock:
             _secrets.add(value)

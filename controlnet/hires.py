@@ -13,7 +13,8 @@ class HiresPlan:
 
     Attributes:
         upscale_to: size in pixels that the first pass is upscaled to.
-        truncate: how many latent columns and rows are then cut off: n // 2 of them left or top, the rest right
+        truncate: how many latent columns and rows are then cut off: n // 2 of them left or top, the rest
+        right
             or bottom.
         final_latent: latent size of the second pass.
         final_image: pixel size of the result, 8 times that.
@@ -30,8 +31,9 @@ def hires_target(
 ) -> HiresPlan:
     """Where the hires fix goes from a first pass of width x height pixels.
 
-    Both resize values 0: the scale counts. One of them 0: it follows from the aspect (the ControlNet extension
-    itself takes 0 here, which breaks; this is the web UI's own rule). Both given: upscaled to cover, then cut.
+    Both resize values 0: the scale counts. One of them 0: it follows from the aspect (the ControlNet
+    extension itself takes 0 here, which breaks; this is the web UI's own rule). Both given: upscaled to
+    cover, then cut.
 
     Raises:
         InvalidRequest: a size that is not positive, or a target without a single latent pixel.

@@ -12,7 +12,9 @@ Returns = Literal["rgb", "embedding", "inpaint", "none"]
 
 @dataclass(frozen=True)
 class Slider:
-    """One number a module takes. A hidden slider exists (0 to 1, default 0.5) but is not used by the module."""
+    """One number a module takes. A hidden slider exists (0 to 1, default 0.5) but is not used by the
+    module.
+    """
 
     label: str
     minimum: float
@@ -32,7 +34,8 @@ class ModuleSpec:
         tags: control types it is listed under.
         method: what makes the picture, for people.
         resolution, threshold_a, threshold_b: the sliders.
-        returns: "rgb" a picture; "inpaint" a picture with the mask as 4th channel; "embedding" something that is
+        returns: "rgb" a picture; "inpaint" a picture with the mask as 4th channel; "embedding" something that
+        is
             not a picture; "none" nothing of its own (the input image goes on).
         needs_mask: works with a mask only.
         model_free: acts without a control model.
@@ -299,7 +302,8 @@ TAGS: Mapping[str, TagSpec] = MappingProxyType(
             _tag("Recolor", "recolor_luminance", model="ioclab_sd15_recolor"),
             _tag("Revision", "revision_clipvision"),
             _tag(
-                "T2I-Adapter", "t2ia_style_clipvision", "t2i_adapter", "t2iadapter", "t2ia", model="t2iadapter_*",
+                "T2I-Adapter", "t2ia_style_clipvision", "t2i_adapter", "t2iadapter", "t2ia",
+                model="t2iadapter_*",
             ),
             _tag("IP-Adapter", "ip-adapter-auto", "ip_adapter", "ipadapter", model="ip-adapter_*"),
             _tag(

@@ -91,7 +91,8 @@ def models_for_tag(tag: str, names: Iterable[str]) -> list[str]:
 
 
 def default_model(tag: str, names: Iterable[str]) -> str:
-    """The model chosen for a control type: the first with "11" before its hash bracket, else the first, else None.
+    """The model chosen for a control type: the first with "11" before its hash bracket, else the first, else
+    None.
 
     ("11" stands for the ControlNet 1.1 family: `control_v11p_sd15_canny [d14c016b]`.)
     """
@@ -107,8 +108,8 @@ def effective_sliders(
 ) -> tuple[float, float, float, list[str]]:
     """What a unit's three numbers become: a value outside the module's range is replaced by its default.
 
-    Returns (processor_res, threshold_a, threshold_b, notices). -1 means "the default" and is never mentioned in
-    the notices; neither are sliders that the module does not have (they run from 0 to 1 and are not used).
+    Returns (processor_res, threshold_a, threshold_b, notices). -1 means "the default" and is never mentioned
+    in the notices; neither are sliders that the module does not have (they run from 0 to 1 and are not used).
     Values inside the range are returned as they are, not rounded to the slider's step.
     """
     spec = find_module(module)

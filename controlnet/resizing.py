@@ -32,10 +32,11 @@ _FEW_COLORS = 200
 def high_quality_resize(image: Picture, size: tuple[int, int]) -> Picture:
     """The picture (H, W, 3 or 4), uint8 or float 0..255, at `size` = (width, height).
 
-    Pictures of 3 to 199 colours (label maps, coarse depth) are resized without mixing; black and white ones stay
-    black and white, and lines of one pixel stay one pixel wide. Everything else: area when shrinking, bicubic
-    when growing. A 4th channel is a mask: resized the same way, then 0 or 255. A picture that has the size already
-    is returned unchanged but for that. Float pictures may leave 0..255 by bicubic overshoot, as in the original.
+    Pictures of 3 to 199 colours (label maps, coarse depth) are resized without mixing; black and white ones
+    stay black and white, and lines of one pixel stay one pixel wide. Everything else: area when shrinking,
+    bicubic when growing. A 4th channel is a mask: resized the same way, then 0 or 255. A picture that has the
+    size already is returned unchanged but for that. Float pictures may leave 0..255 by bicubic overshoot, as
+    in the original.
     """
     import cv2
 
@@ -66,8 +67,10 @@ def high_quality_resize(image: Picture, size: tuple[int, int]) -> Picture:
 
 
 def count_colors(image: Picture, limit: int) -> int:
-    """The number of distinct colours of an (H, W, 3) picture, or any number >= `limit` if there are that many."""
-    rows: Picture = image.reshape((-1, 3))
+    """The number of distinct colours of an (H, W, 3) picture, or any number >= `limit` if there are that
+    many.
+    """
+    rows: Picture = np.reshape(image, (-1, 3))
     if rows.dtype != np.uint8:
         whole = rows.astype(np.uint8)
         if not np.array_equal(whole, rows):
@@ -113,7 +116,9 @@ def _to_two_levels(image: Picture, thin: bool, prune: bool) -> NDArray[np.uint8]
 
 
 def non_maximum_suppression(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Keeps the pixels that are the greatest along at least one of the four directions of their 3x3 window."""
+    """Keeps the pixels that are the greatest along at least one of the four directions of their 3x3
+    window.
+    """
     import cv2
 
     kept = np.zeros_like(gray)
@@ -129,7 +134,9 @@ def non_maximum_suppression(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def thin_lines(gray: NDArray[np.uint8], prune: bool) -> NDArray[np.uint8]:
-    """Lines of a 0/255 picture thinned to one pixel; with `prune` the outermost pixels of their ends go too."""
+    """Lines of a 0/255 picture thinned to one pixel; with `prune` the outermost pixels of their ends go
+    too.
+    """
     for _ in range(_THINNING_ROUNDS):
         gray, changed = _peel(gray, _THINNING)
         if not changed:

@@ -48,7 +48,8 @@ def target_size(width: int, height: int) -> tuple[int, int]:
 def pixel_perfect_resolution(
     image_h: int, image_w: int, target_h: int, target_w: int, resize_mode: ResizeMode
 ) -> int:
-    """The processor_res at which the map needs no enlarging: the picture's short side after the coming resize.
+    """The processor_res at which the map needs no enlarging: the picture's short side after the coming
+    resize.
 
     It replaces the unit's processor_res without a range check. With the hires fix the low-res target counts.
     """
@@ -104,8 +105,8 @@ def resize_image_with_pad(
 def detectmap_proc(detected: Picture, module: str, resize_mode: ResizeMode, h: int, w: int) -> Picture:
     """What a preprocessor gave, brought to the target of h x w pixels: uint8 (h, w, 3).
 
-    For inpaint modules (H, W, 4) stays so, mask last, and the result is float32 0..255 (bicubic overshoot is not
-    clipped). `module` is a name or a label.
+    For inpaint modules (H, W, 4) stays so, mask last, and the result is float32 0..255 (bicubic overshoot is
+    not clipped). `module` is a name or a label.
 
     Raises:
         PictureError: not a picture, or an empty one; InvalidRequest: unknown module.

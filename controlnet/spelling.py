@@ -1,8 +1,8 @@
 """All the ways a unit's fields have been spelt, and what they mean today.
 
-The web UI extension changed its payload several times: field names got aliases, two enumerations were integers
-until 1.1.447, `resize_mode` had other names. Img Open's dialect writes `image_link` where the web UI writes
-`image`. Everything is understood on the way in; on the way out there is one exact spelling of values.
+The web UI extension changed its payload several times: field names got aliases, two enumerations were
+integers until 1.1.447, `resize_mode` had other names. Img Open's dialect writes `image_link` where the web UI
+writes `image`. Everything is understood on the way in; on the way out there is one exact spelling of values.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The ControlNet unit: one control picture, one module, one model, and how strongly and when they act.
 
-A unit is immutable and validated. Its defaults are those of sd-webui-controlnet 1.1.455, with one exception: a
-unit that does not say `enabled` is enabled (and says so in its notices), because that is what the callers of the
-Img Open API expect.
+A unit is immutable and validated. Its defaults are those of sd-webui-controlnet 1.1.455, with one exception:
+a unit that does not say `enabled` is enabled (and says so in its notices), because that is what the callers
+of the Img Open API expect.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ _ALLOWED: Mapping[str, str] = {
 class ControlNetUnit(BaseModel):
     """One ControlNet unit.
 
-    Made from keywords or, with `from_wire`, from a payload in any dialect. Unknown keys are kept and written out
-    again. Fields that were not given have the web UI's defaults but stay out of `to_wire`.
+    Made from keywords or, with `from_wire`, from a payload in any dialect. Unknown keys are kept and written
+    out again. Fields that were not given have the web UI's defaults but stay out of `to_wire`.
 
     Attributes:
         enabled: a disabled unit does nothing.
@@ -86,8 +86,8 @@ class ControlNetUnit(BaseModel):
         mask: like image, for inpaint modules; white = repaint.
         resize_mode: how the picture is brought to the target size.
         low_vram: keep control models off the GPU between calls; never changes the result.
-        processor_res: size of the picture's short side for the preprocessor, pixels; -1 = the module's default.
-        threshold_a, threshold_b: the module's own numbers; -1 = the module's default.
+        processor_res: size of the picture's short side for the preprocessor, pixels; -1 = the module's
+        default. threshold_a, threshold_b: the module's own numbers; -1 = the module's default.
         guidance_start, guidance_end: share of the steps the unit acts in, 0 to 1, start <= end.
         pixel_perfect: compute processor_res from the target size.
         control_mode: whether the prompt or the control model wins.
@@ -185,7 +185,9 @@ class ControlNetUnit(BaseModel):
         return copy.deepcopy(self.__pydantic_extra__ or {})
 
     def sliders(self) -> tuple[float, float, float, list[str]]:
-        """processor_res, threshold_a, threshold_b as the module uses them, and notices (see effective_sliders)."""
+        """processor_res, threshold_a, threshold_b as the module uses them, and notices (see
+        effective_sliders).
+        """
         return effective_sliders(self.module, self.processor_res, self.threshold_a, self.threshold_b)
 
     def to_wire(self) -> dict[str, Any]:
@@ -193,7 +195,9 @@ class ControlNetUnit(BaseModel):
         return copy.deepcopy(self._wire)
 
     def to_webui(self) -> dict[str, Any]:
-        """The payload in the dialect of the web UI (1.1.449 and later): its own key names, `enabled` explicit."""
+        """The payload in the dialect of the web UI (1.1.449 and later): its own key names, `enabled`
+        explicit.
+        """
         payload: dict[str, Any] = {"enabled": self.enabled}
         for key, value in self.to_wire().items():
             name = FIELD_ALIASES.get(key, key)
@@ -204,7 +208,9 @@ class ControlNetUnit(BaseModel):
         return payload
 
     def replace(self, **changes: Any) -> ControlNetUnit:
-        """A validated copy with some fields changed (by the names of this class); the keys keep their spelling."""
+        """A validated copy with some fields changed (by the names of this class); the keys keep their
+        spelling.
+        """
         payload = self.to_wire()
         for field in changes:
             if field not in _KNOWN:

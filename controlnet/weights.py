@@ -1,7 +1,7 @@
 """How strongly each residual of a control model counts: control modes, soft weights, layer weights.
 
-A residual is one of the tensors a control model adds to the U-Net: first encoder output first, middle block last.
-The numbers are those of sd-webui-controlnet 1.1.455.
+A residual is one of the tensors a control model adds to the U-Net: first encoder output first, middle block
+last. The numbers are those of sd-webui-controlnet 1.1.455.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def residual_scales(
         family: "sd15" (12 + 1 residuals), "sdxl" (9 + 1), "t2i" / "t2i_sdxl" (4 adapter features).
         count: number of residuals of a model that is smaller than its family.
         advanced_weighting: factors that replace the weight and the soft factors.
-        high_res_soft: this is the high-res pass of a module that is always soft there (`is_soft_in_high_res`).
+        high_res_soft: this is the high-res pass of a module that is always soft there
+        (`is_soft_in_high_res`).
         global_average_pooling: the model's residuals are one value per channel ("shuffle"): never on the
             unconditional rows.
 
@@ -100,5 +101,7 @@ def is_soft_in_high_res(module: str) -> bool:
 
 
 def acts_in_pass(hr_option: HrOption, high_res: bool) -> bool:
-    """Whether a unit's residuals count in this pass. Without a hires fix there is one pass, and hr_option is moot."""
+    """Whether a unit's residuals count in this pass. Without a hires fix there is one pass, and hr_option is
+    moot.
+    """
     return hr_option is HrOption.BOTH or (hr_option is HrOption.HIGH) == high_res

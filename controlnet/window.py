@@ -1,8 +1,8 @@
 """In which model calls a unit acts: guidance_start and guidance_end, counted the way the web UI counts.
 
-The share of the work done is s/n: n the steps this sampling run executes, s the web UI's step counter. The counter
-is set by the sampler's callback, that is *after* the first model call of a step; so the first call of step i sees
-i - 1 (step 0: 0), and further calls of the same step see i. Every pass (hires fix) counts from 0.
+The share of the work done is s/n: n the steps this sampling run executes, s the web UI's step counter. The
+counter is set by the sampler's callback, that is *after* the first model call of a step; so the first call of
+step i sees i - 1 (step 0: 0), and further calls of the same step see i. Every pass (hires fix) counts from 0.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 
 def is_active(start: float, end: float, step: int, total: int) -> bool:
-    """Whether a window of start..end (0..1, both inclusive) is open at counter value `step` of `total` steps."""
+    """Whether a window of start..end (0..1, both inclusive) is open at counter value `step` of `total`
+    steps.
+    """
     done = step / total
     return start <= done <= end
 
@@ -50,7 +52,8 @@ def calls_active(start: float, end: float, calls_per_step: Sequence[int], total_
 
 
 def active_step_range(start: float, end: float, total_steps: int) -> tuple[int, int] | None:
-    """First and last step (from 0) of a first-order run whose model call the unit acts in; None if there is none.
+    """First and last step (from 0) of a first-order run whose model call the unit acts in; None if there is
+    none.
 
     For hosts that open and close a window by sigma: use the sigmas of these two steps.
     """

@@ -35,11 +35,15 @@ def page_request(size: int, checkpoint: str, control_model: str) -> dict[str, An
     body = json.loads((HERE / "page_request.json").read_text("utf-8"))
     scripts = body["alwayson_scripts"]
     unit = scripts["controlnet"]["args"][0]
-    body.update(prompt=PROMPT, negative_prompt="blurry, (worst quality, low quality:1.4)", width=size, height=size)
+    body.update(
+        prompt=PROMPT, negative_prompt="blurry, (worst quality, low quality:1.4)", width=size, height=size
+    )
     body.update(cfg_scale=3, hr_resize_x=2 * size, hr_resize_y=2 * size)
     scripts.update(sd_model_checkpoint=checkpoint, sd_vae="Automatic", output_image_format="png")
     scripts.update(id_task="demo-1686666", image_link=str(PICTURE))
-    unit.update(image_link=str(PICTURE), module="canny", threshold_a=100, threshold_b=200, model=control_model)
+    unit.update(
+        image_link=str(PICTURE), module="canny", threshold_a=100, threshold_b=200, model=control_model
+    )
     return body
 
 
@@ -49,7 +53,9 @@ def timed(title: str, command: list[str]) -> float:
     started = time.monotonic()
     code = subprocess.run([*CLI, *command]).returncode
     if code:
-        raise ImgOpenError(f"The step “{title}” failed with exit code {code}.", "Its own message stands above.")
+        raise ImgOpenError(
+            f"The step “{title}” failed with exit code {code}.", "Its own message stands above."
+        )
     return time.monotonic() - started
 
 
@@ -97,11 +103,15 @@ def same_pixels(first: Path, second: Path) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="dev.py demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="dev.py demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", type=Path, help="a real checkpoint file or diffusers folder")
     parser.add_argument("--controlnet", type=Path, help="a real canny control model")
     parser.add_argument("--out", type=Path, default=HERE / "out")
-    parser.add_argument("--size", type=int, default=128, help="width and height; 512 suits a real SD1.5 model")
+    parser.add_argument(
+        "--size", type=int, default=128, help="width and height; 512 suits a real SD1.5 model"
+    )
     options = parser.parse_args(arguments)
     try:
         return show(options)
@@ -122,7 +132,9 @@ def show(options: argparse.Namespace) -> int:
     request.write_text(json.dumps(page_request(options.size, checkpoint, control_model), indent=2), "utf-8")
     control, local, remote = out / "control.png", out / "local", out / "gateway"
     rows = [("control image (canny)", timed("preprocess", preprocess_command(control)))]
-    rows.append(("in a process of its own", timed("run", ["run", str(request), "--out", str(local), *models])))
+    rows.append(
+        ("in a process of its own", timed("run", ["run", str(request), "--out", str(local), *models]))
+    )
     with gateway(models) as address:
         again = ["--again", str(time.time())]  # without it the second demo would be answered from the journal
         command = ["submit", str(request), "--url", address, "--out", str(remote), *again]

@@ -80,14 +80,26 @@ def parameter_sheet(picture: Path) -> NDArray[np.uint8]:
     prompts = [drawn(engine, source, prompt=prompt) for prompt in PROMPTS]
     weights = [drawn(engine, source, weight=weight) for weight in WEIGHTS]
     # Prompt and control image disagree here, so that the mode has something to decide.
-    modes = [drawn(engine, source, prompt="a green circle on a yellow background", control_mode=mode) for mode in MODES]
+    modes = [
+        drawn(engine, source, prompt="a green circle on a yellow background", control_mode=mode)
+        for mode in MODES
+    ]
     windows = [drawn(engine, source, guidance_start=start, guidance_end=end) for start, end in WINDOWS]
     return labelled_grid(
         [
-            ("the same control image, four prompts", [(source, "picture"), *zip(prompts, PROMPTS, strict=True)]),
+            (
+                "the same control image, four prompts",
+                [(source, "picture"), *zip(prompts, PROMPTS, strict=True)],
+            ),
             ("weight", list(zip(weights, map(str, WEIGHTS), strict=True))),
-            ("control_mode, prompt “a green circle …” against the star", list(zip(modes, MODES, strict=True))),
-            ("guidance_start – guidance_end", [(image, f"{a} – {b}") for image, (a, b) in zip(windows, WINDOWS, strict=True)]),
+            (
+                "control_mode, prompt “a green circle …” against the star",
+                list(zip(modes, MODES, strict=True)),
+            ),
+            (
+                "guidance_start – guidance_end",
+                [(image, f"{a} – {b}") for image, (a, b) in zip(windows, WINDOWS, strict=True)],
+            ),
         ]
     )
 

@@ -291,7 +291,7 @@ def _move(module: Any, device: Any, dtype: Any) -> None:
 def _sampler_infos(plan: SamplerPlan) -> list[Info]:
     if not plan.note:
         return []
-    return [Info("sampler_index", "approximated", f"{plan.name} differs from the web UI's: {plan.note}.")]
+    return [Info("sampler_index", "approximated", f"{plan.spec.name} differs from the web UI's: {plan.note}.")]
 
 
 def _clip_skip(request: Request, networks: Networks) -> tuple[int, list[Info]]:

@@ -262,7 +262,7 @@ def _generators(seeds: list[int], first: Any) -> list[Any]:
 
     generators: list[Any] = []
     for seed in seeds:
-        generator = torch.Generator("cpu").manual_seed(seed)
+        generator = torch.Generator("cpu").manual_seed(seed % 2**64)
         torch.randn(first.shape[1:], generator=generator)
         generators.append(generator)
     return generators

@@ -39,7 +39,7 @@ def encode(vae: Any, picture: NDArray[np.uint8]) -> Any:
     """uint8 (H, W, 3) to scaled latents, float32 (1, 4, H/8, W/8): the mean of the encoder's distribution."""
     import torch
 
-    pixels = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]  # a copy: Pillow gives read-only arrays
     pixels = (pixels.to(vae.device, torch.float32) / 127.5 - 1.0).to(vae.dtype)
     latents = vae.encode(pixels).latent_dist.mode().float()
     return latents * vae.config.scaling_factor

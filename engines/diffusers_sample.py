@@ -62,11 +62,10 @@ def sample(
         TaskFailed: the network produced values that are not numbers.
     """
     scheduler = schedule.scheduler
-    for call, timestep in enumerate(schedule.timesteps):
+    for call, (timestep, sigma) in enumerate(schedule.calls):
         check()
         scaled = scheduler.scale_model_input(latents, timestep)
         output = predict(guidance, call, scaled, timestep)
-        sigma = schedule.sigma(timestep)
         picture = to_picture(output, scaled, sigma, guidance.prediction)
         if guidance.blends:
             for blend in guidance.blends:

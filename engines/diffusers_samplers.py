@@ -7,57 +7,42 @@ another order of random numbers, `SamplerPlan.note` says so.
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 from dataclasses import dataclass
 from typing import Any
 
-from ..a1111.samplers import find_sampler
+from ..a1111.samplers import SAMPLERS, SamplerSpec, find_sampler
+from ..a1111.sigmas import model_sigmas, sigma_to_timestep, sigmas_for, timestep_to_sigma
 from ..base.errors import InvalidRequest, MissingDependency, Unsupported
 
 _MULTISTEP = "DPMSolverMultistepScheduler"
-#: base name -> (diffusers class, fixed options, schedules it can do besides uniform, what differs)
-_ALL = ("karras", "exponential")
-TABLE: dict[str, tuple[str, dict[str, Any], tuple[str, ...], str]] = {
-    "Euler": ("EulerDiscreteScheduler", {}, _ALL, ""),
-    "Euler a": ("EulerAncestralDiscreteScheduler", {}, (), ""),
-    "Heun": ("HeunDiscreteScheduler", {}, _ALL, ""),
-    "LMS": ("LMSDiscreteScheduler", {}, _ALL, ""),
-    "DPM2": ("KDPM2DiscreteScheduler", {}, _ALL, ""),
-    "DPM2 a": ("KDPM2AncestralDiscreteScheduler", {}, _ALL, ""),
-    "DPM++ 2M": (_MULTISTEP, {}, _ALL, ""),
-    "DPM++ 2M SDE": (_MULTISTEP, {"algorithm_type": "sde-dpmsolver++"}, _ALL, "its noise is not a Brownian tree"),
-    "DPM++ 2M SDE Heun": (
-        _MULTISTEP,
-        {"algorithm_type": "sde-dpmsolver++", "solver_type": "heun"},
-        _ALL,
-        "its noise is not a Brownian tree",
-    ),
-    "DPM++ 3M SDE": (
-        _MULTISTEP,
-        {"algorithm_type": "sde-dpmsolver++", "solver_order": 3},
-        _ALL,
-        "solver of the same order, built differently, and its noise is not a Brownian tree",
-    ),
-    "DPM++ SDE": ("DPMSolverSDEScheduler", {}, _ALL, "its noise tree is another one"),
-    "LCM": ("LCMScheduler", {}, (), "steps are taken from its own grid of 50"),
-    "DDIM": ("DDIMScheduler", {"timestep_spacing": "leading", "steps_offset": 1}, (), "its last step is another one"),
-    "PLMS": (
-        "PNDMScheduler",
-        {"timestep_spacing": "leading", "steps_offset": 1, "skip_prk_steps": True},
-        (),
-        "its first and last steps are others",
-    ),
-    "UniPC": (
-        "UniPCMultistepScheduler",
-        # bh1 divides by the last step's length, which sigma 0 would make infinite.
-        {"solver_type": "bh1", "solver_order": 3, "final_sigmas_type": "sigma_min"},
-        (),
-        "its time grid is another one",
-    ),
+_FLAGS = ("use_karras_sigmas", "use_exponential_sigmas")
+#: Classes that know one schedule only.
+_ONE_SCHEDULE = ("EulerAncestralDiscreteScheduler", "LCMScheduler")
+#: What a class needs besides the table's options.
+_EXTRA: dict[str, dict[str, Any]] = {
+    "DDIMScheduler": {"timestep_spacing": "leading"},
+    "PNDMScheduler": {"timestep_spacing": "leading"},
+    # bh1 divides by the last step's length, which sigma 0 would make infinite.
+    "UniPCMultistepScheduler": {"final_sigmas_type": "sigma_min"},
+    "LCMScheduler": {"timestep_spacing": "leading", "set_alpha_to_one": True},
 }
-#: Classes whose start noise the web UI scales by the first sigma although diffusers keeps unit variance.
-_UNIT_VARIANCE_START = (_MULTISTEP,)
-_FLAGS = {"karras": "use_karras_sigmas", "exponential": "use_exponential_sigmas"}
+_TREE = "its noise is not a Brownian tree"
+#: How the pictures of a sampler differ from the web UI's.
+_NOTES: dict[str, str] = {
+    "DPM2": "its last steps are spaced otherwise",
+    "DPM2 a": "its last steps are spaced otherwise",
+    "DPM++ 2M SDE": _TREE,
+    "DPM++ 2M SDE Heun": _TREE,
+    "DPM++ 3M SDE": f"its solver is built differently, and {_TREE}",
+    "DPM++ SDE": "its noise tree is another one",
+    "LCM": "its steps are taken from a grid of its own",
+    "DDIM": "its last step is another one",
+    "PLMS": "its first and last steps are others",
+    "UniPC": "its time grid is another one",
+}
+_PACKAGES = {"DPMSolverSDEScheduler": "torchsde", "LMSDiscreteScheduler": "scipy"}
 
 
 @dataclass(frozen=True)
@@ -65,20 +50,21 @@ class SamplerPlan:
     """What a sampler name stands for here.
 
     Attributes:
-        name: as the request says it.
-        base: without the schedule.
+        spec: the web UI's sampler.
         class_name: diffusers' scheduler.
         options: arguments of that class besides the checkpoint's betas and prediction type.
-        order: model calls per step (2: the last step has one).
         note: how its pictures differ from the web UI's; empty if they do not.
     """
 
-    name: str
-    base: str
+    spec: SamplerSpec
     class_name: str
     options: dict[str, Any]
-    order: int
     note: str
+
+    @property
+    def order(self) -> int:
+        """Model calls per step (2: the last step has one)."""
+        return self.spec.order
 
 
 def plan_sampler(name: str) -> SamplerPlan:
@@ -90,53 +76,45 @@ def plan_sampler(name: str) -> SamplerPlan:
         MissingDependency: its class needs a package that is not installed.
     """
     spec = find_sampler(name)
-    entry = TABLE.get(spec.base)
-    if entry is None:
+    if spec.diffusers is None:
         raise Unsupported(
             f"sampler_index {name!r}: diffusers has no such sampler.",
-            f"Use for example {_alternative(spec.base)}, or another engine.",
+            f"Use for example {_alternative(spec)}, or another engine.",
             field="sampler_index",
         )
-    class_name, fixed, schedules, note = entry
-    options = dict(fixed)
-    schedule = (spec.schedule or "uniform").lower()
-    if schedule in _FLAGS:
-        if schedule not in schedules:
-            raise Unsupported(
-                f"sampler_index {name!r}: diffusers has no {schedule} schedule for {spec.base}.",
-                f"Use {spec.base} or DPM++ 2M {schedule.capitalize()}.",
-                field="sampler_index",
-            )
-        options[_FLAGS[schedule]] = True
-    elif schedule not in ("uniform", "automatic", "normal", ""):
+    options = {**spec.diffusers_options, **_EXTRA.get(spec.diffusers, {})}
+    if spec.diffusers in _ONE_SCHEDULE and any(flag in options for flag in _FLAGS):
         raise Unsupported(
-            f"sampler_index {name!r}: the schedule {schedule} is not available here.",
-            "Use the plain name, Karras or Exponential.",
+            f"sampler_index {name!r}: diffusers has no {spec.schedule} schedule for {spec.base}.",
+            f"Use {spec.base!r}, or 'DPM++ 2M {spec.schedule.capitalize()}'.",
             field="sampler_index",
         )
-    _check_packages(name, class_name)
-    order = 2 if class_name in ("HeunDiscreteScheduler", "DPMSolverSDEScheduler") or "KDPM2" in class_name else 1
-    return SamplerPlan(name, spec.base, class_name, options, order, note)
-
-
-def _alternative(base: str) -> str:
-    if base == "DPM++ 2S a":
-        return "'Euler a' or 'DPM2 a' (ancestral as well)"
-    return "'DPM++ 2M' or 'DPM++ 2M Karras'"
-
-
-def _check_packages(name: str, class_name: str) -> None:
-    wanted = {"DPMSolverSDEScheduler": "torchsde", "LMSDiscreteScheduler": "scipy"}.get(class_name)
-    if wanted is None:
-        return
-    from importlib.util import find_spec
-
-    if find_spec(wanted) is None:
+    package = _PACKAGES.get(spec.diffusers)
+    if package is not None and importlib.util.find_spec(package) is None:
         raise MissingDependency(
-            f"sampler_index {name!r} needs the package {wanted}.",
-            f"pip install {wanted}, or use 'DPM++ 2M Karras'.",
+            f"sampler_index {name!r} needs the package {package}.",
+            f"pip install {package}, or use 'DPM++ 2M Karras'.",
             field="sampler_index",
         )
+    return SamplerPlan(spec, spec.diffusers, options, _NOTES.get(spec.base, ""))
+
+
+def runnable_samplers() -> list[str]:
+    """The names of the web UI's list that this engine runs on this machine."""
+    names: list[str] = []
+    for name in SAMPLERS:
+        try:
+            plan_sampler(name)
+        except (Unsupported, MissingDependency):
+            continue
+        names.append(name)
+    return names
+
+
+def _alternative(spec: SamplerSpec) -> str:
+    if spec.ancestral:
+        return "'Euler a' or 'DPM2 a' (they add noise at every step as well)"
+    return "'DPM++ 2M' or 'DPM++ 2M Karras'"
 
 
 class Schedule:
@@ -151,53 +129,68 @@ class Schedule:
         device: torch device of latents and timesteps.
 
     Attributes:
-        timesteps: one per model call, as a list of Python floats or ints.
+        calls: per model call (timestep for the network, noise level). The noise level is the standard deviation
+            of the noise where the picture has scale 1.
     """
 
     def __init__(
         self, plan: SamplerPlan, betas: dict[str, Any], steps: int, start: int, seeds: list[int], device: Any
     ) -> None:
+        import torch
+
         self.plan = plan
         self.scheduler = _build(plan, betas, steps, seeds)
+        self._levels = model_sigmas(self.scheduler.alphas_cumprod)
         self._set_timesteps(steps, device)
         skip = start * plan.order
-        self.timesteps = list(self.scheduler.timesteps[skip:])
+        timesteps = list(self.scheduler.timesteps[skip:])
         if plan.class_name == "PNDMScheduler":
-            self.timesteps = _plms_calls(self.scheduler.timesteps, start)
+            timesteps = _plms_calls(self.scheduler.timesteps, start)
         if hasattr(self.scheduler, "set_begin_index"):
             self.scheduler.set_begin_index(skip)
-        self._log_sigmas = _log_sigmas(self.scheduler)
+        levels = [self._level(skip + index, timestep) for index, timestep in enumerate(timesteps)]
+        if self._between_timesteps():
+            told = sigma_to_timestep(levels, self._levels)
+            timesteps = [timesteps[0].new_tensor(float(each), dtype=torch.float32) for each in told]
+        self.calls: list[tuple[Any, float]] = list(zip(timesteps, levels, strict=True))
+
+    def _between_timesteps(self) -> bool:
+        """Whether levels lie between those of whole timesteps. diffusers rounds them, k-diffusion does not."""
+        return self.plan.class_name == _MULTISTEP or any(flag in self.plan.options for flag in _FLAGS)
 
     def _set_timesteps(self, steps: int, device: Any) -> None:
-        import numpy as np
+        import torch
 
-        uniform = not any(self.plan.options.get(flag) for flag in _FLAGS.values())
-        if self.plan.class_name == _MULTISTEP and uniform:
-            # Its own linspace leaves the first training timestep out, k-diffusion's does not.
-            last = self.scheduler.config.num_train_timesteps - 1
-            grid = np.linspace(last, 0, steps).round().astype(int).tolist() if steps > 1 else [last]
-            self.scheduler.set_timesteps(timesteps=grid, device=device)
-        elif self.plan.class_name == "LCMScheduler" and steps > self.scheduler.config.original_inference_steps:
+        if self.plan.class_name == "LCMScheduler" and steps > self.scheduler.config.original_inference_steps:
             raise InvalidRequest.field("steps", steps, "at most 50 with the sampler LCM", "It needs 4 to 8.")
-        else:
-            self.scheduler.set_timesteps(steps, device=device)
+        self.scheduler.set_timesteps(steps, device=device)
+        if self.plan.class_name == _MULTISTEP:
+            # This class works on sigmas alone, so it can be given k-diffusion's own, which its spacing misses.
+            levels = sigmas_for(self.plan.spec, steps, alphas=self.scheduler.alphas_cumprod)
+            self.scheduler.sigmas = torch.from_numpy(levels.astype("float32"))
 
-    def sigma(self, timestep: Any) -> float:
-        """Noise level of a timestep: standard deviation of the noise where the picture has scale 1."""
-        import numpy as np
-
-        return float(np.exp(np.interp(float(timestep), np.arange(len(self._log_sigmas)), self._log_sigmas)))
+    def _level(self, index: int, timestep: Any) -> float:
+        """Noise level of the model call that the scheduler counts as `index`."""
+        between = getattr(self.scheduler, "sigmas_interpol", None)
+        if between is not None and index % 2 == 1:
+            # The ancestral class keeps the level between two steps one place earlier.
+            return float(between[index - 1 if self.plan.spec.ancestral else index])
+        sigmas = getattr(self.scheduler, "sigmas", None)
+        if sigmas is not None:
+            return float(sigmas[index])
+        return float(timestep_to_sigma(float(timestep), self._levels))
 
     def start_noise(self, noise: Any) -> Any:
         """Standard normal noise (B, 4, h, w), scaled to what this sampler starts txt2img with."""
-        if self.plan.class_name in _UNIT_VARIANCE_START:
-            first = self.sigma(self.timesteps[0])
+        if self.plan.class_name == _MULTISTEP:
+            # diffusers keeps this class at unit variance; the web UI starts at noise times the first sigma.
+            first = self.calls[0][1]
             return noise * (first / (1.0 + first * first) ** 0.5)
         return noise * float(self.scheduler.init_noise_sigma)
 
     def add_noise(self, latents: Any, noise: Any) -> Any:
         """Latents of a picture, noised to where this run starts."""
-        return self.scheduler.add_noise(latents, noise, self.scheduler.timesteps.new_tensor([self.timesteps[0]]))
+        return self.scheduler.add_noise(latents, noise, self.calls[0][0].reshape(1))
 
     def step(self, output: Any, timestep: Any, sample: Any, generators: list[Any]) -> Any:
         """The next sample. Random numbers come from the images' own generators."""
@@ -223,17 +216,11 @@ def _build(plan: SamplerPlan, betas: dict[str, Any], steps: int, seeds: list[int
     options = {name: betas[name] for name in (*names, "rescale_betas_zero_snr") if name in betas and name in known}
     options |= {name: False for name in ("clip_sample", "set_alpha_to_one") if name in known}
     if "timestep_spacing" in known:
-        # With a single step linspace would be the least noisy timestep alone.
-        options["timestep_spacing"] = "linspace" if steps > 1 else "trailing"
-    if plan.class_name == "LCMScheduler":
-        options |= {"set_alpha_to_one": True, "timestep_spacing": "leading"}
+        options["timestep_spacing"] = "linspace"
     if "noise_sampler_seed" in known:
         options["noise_sampler_seed"] = seeds[0] if len(seeds) == 1 else list(seeds)
-    return kind(**{**options, **plan.options})
-
-
-def _log_sigmas(scheduler: Any) -> Any:
-    import numpy as np
-
-    products = np.asarray(scheduler.alphas_cumprod, dtype=np.float64)
-    return 0.5 * np.log((1.0 - products) / products)
+    options |= plan.options
+    if steps == 1 and options.get("timestep_spacing") == "linspace":
+        # linspace of one step would be the least noisy timestep alone.
+        options["timestep_spacing"] = "trailing"
+    return kind(**options)

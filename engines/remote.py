@@ -27,7 +27,6 @@ from ..base.errors import (
     ImgOpenError,
     InvalidRequest,
     LinkRefused,
-    NetworkError,
     ServerError,
     TaskFailed,
     TaskUncertain,

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from ..api.profiles import Profile
 from ..api.request import Request
-from ..base.errors import ProfileError
 from ..storage.links import InlineLinker, Linker, NoLinker
 from ..storage.pictures import Kind, Pictures, encode_for_upload
 
@@ -22,12 +21,15 @@ def linker_for(profile: Profile) -> Linker:
     """The way this profile makes links."""
     if profile.storage == "inline":
         return InlineLinker()
-    if profile.storage == "none":
-        return NoLinker()
-    raise ProfileError(
-        f"Profile {profile.name!r} asks for the storage {profile.storage!r}, which this version cannot do.",
-        'Use "inline" for a gateway, or give pictures as links.',
-    )
+    if profile.storage == "s3":
+        from ..storage.s3 import S3Linker, S3Options
+
+        return S3Linker(S3Options.from_mapping(profile.storage_options))
+    if profile.storage == "served":
+        from ..storage.served import ServedOptions, served_linker
+
+        return served_linker(ServedOptions.from_mapping(profile.storage_options))
+    return NoLinker()
 
 
 def pin_files(request: Request, pictures: Pictures | None) -> Request:

@@ -18,7 +18,7 @@ from ..api.retry import Backoff, CancelledFn, interruptible, repeat
 from ..api.tasks import ResultEntry, entries
 from ..base import places
 from ..base.errors import NetworkError, PictureError, TaskFailed
-from ..base.log import scrub_json
+from ..base.log import scrub, scrub_json
 from ..base.pictures import decode_picture, flatten_over_white, from_data_url
 from .remote_pictures import without_pictures
 from .types import Info, Result
@@ -66,7 +66,7 @@ class ResultStore:
         """
         info = answer.info
         found = entries(info)
-        if not found:
+        if not found and not withheld_elsewhere(answer):
             raise TaskFailed(
                 f"Task {task.task_id} finished with an empty result list.",
                 "The server made no picture, or removed it. Ask its operator with this id; run the request "
@@ -137,13 +137,19 @@ class ResultStore:
         return _write(folder / f"{name}.{_ending(data)}", data), picture
 
 
+def withheld_elsewhere(answer: TaskAnswer) -> list[str]:
+    """Gateway dialect: pictures that were made but are not in the list, one text each."""
+    texts: Any = answer.data.get("withheld")
+    return [scrub(text) for text in texts if isinstance(text, str)] if isinstance(texts, list) else []  # pyright: ignore[reportUnknownVariableType]
+
+
 def _describe(task: Task, kept: list[tuple[ResultEntry, Path | None]], answer: TaskAnswer) -> dict[str, Any]:
     """What the journal keeps of a result, as JSON."""
     made = [(index, entry) for index, (entry, path) in enumerate(kept) if path is not None]
     return {
         "seeds": [entry.seed if entry.seed is not None else max(task.seed, 0) + i for i, entry in made],
         "audits": [list(entry.audits) for _, entry in made],
-        "withheld": [entry.withheld for entry, path in kept if path is None],
+        "withheld": [entry.withheld for entry, path in kept if path is None] + withheld_elsewhere(answer),
         "task_id": task.task_id,
         "infos": [one for one in scrub_json(answer.info.infos) if one.keys() >= _INFO_KEYS],
         "response": scrub_json(without_pictures(answer.data)),

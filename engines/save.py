@@ -32,9 +32,13 @@ def save_result(result: Result, folder: Path, picture_format: Literal["jpg", "pn
             images.append(path)
         for number, image in enumerate(result.control_images):
             (folder / f"control_{number:02d}.png").write_bytes(encode_png(image))
-        (folder / "result.json").write_text(json.dumps(describe(result, images), ensure_ascii=False, indent=2), "utf-8")
+        (folder / "result.json").write_text(
+            json.dumps(describe(result, images), ensure_ascii=False, indent=2), "utf-8"
+        )
     except OSError as error:
-        raise InvalidRequest(f"{folder} cannot be written ({error.strerror}).", "Choose another folder.") from error
+        raise InvalidRequest(
+            f"{folder} cannot be written ({error.strerror}).", "Choose another folder."
+        ) from error
     return images
 
 
@@ -44,7 +48,9 @@ def describe(result: Result, images: list[Path]) -> dict[str, object]:
         "images": [path.name for path in images],
         "seeds": result.seeds,
         "task_id": result.task_id,
-        "infos": [{"field": info.field, "verdict": info.verdict, "message": info.message} for info in result.infos],
+        "infos": [
+            {"field": info.field, "verdict": info.verdict, "message": info.message} for info in result.infos
+        ],
         "audits": result.audits,
         "withheld": result.withheld,
         "response": scrub_json(result.response),

@@ -46,8 +46,9 @@ Tasks
   When --queue tasks are unfinished, new ones are answered "busy" (429 with Retry-After).
 
 Pictures
-  In: http(s) links or data URLs. Links to private, loopback and link-local addresses are refused unless
-  --allow-private is given. Out: links that expire after --link-hours; ask the task again for fresh ones.
+  In: http(s) links or data URLs. Links to private and loopback addresses are refused unless --allow-private
+  is given, link-local ones (cloud metadata) always.
+  Out: links that expire after --link-hours; ask the task again for fresh ones.
 
 Examples
   img-open serve
@@ -63,20 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = _DESCRIPTION
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    models = parser.add_argument_group("models (without any of them: the demo model)")
-    models.add_argument(
-        "--model", action="append", default=[], metavar="PATH",
-        help="a checkpoint file or diffusers folder; may be repeated",
-    )  # fmt: skip
-    models.add_argument(
-        "--controlnet", action="append", default=[], metavar="PATH",
-        help="a control model file or folder; may be repeated",
-    )  # fmt: skip
-    models.add_argument(
-        "--models-folder", metavar="DIR", help="a folder as ComfyUI's or the web UI's models folder"
-    )
-    models.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
-    models.add_argument("--threads", type=int, default=1, help="torch threads on the CPU (default: 1)")
+    add_model_arguments(parser)
     net = parser.add_argument_group("network")
     net.add_argument("--host", default=DEFAULT_HOST, help=f"address to listen on (default: {DEFAULT_HOST})")
     net.add_argument(
@@ -105,10 +93,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     limits.add_argument("--max-images", type=int, default=64, help="pictures per task (default: 64)")
     limits.add_argument("--max-steps", type=int, default=150, help="sampling steps (default: 150)")
     kept = parser.add_argument_group("what is kept")
-    kept.add_argument("--data", metavar="DIR", help=f"tasks and results (default: {_default_data()})")
+    kept.add_argument(
+        "--data", metavar="DIR", help=f"tasks and results (default: {_for_help(_default_data())})"
+    )
     kept.add_argument("--link-hours", type=float, default=24.0, help="life of a result link (default: 24)")
     kept.add_argument("--keep-days", type=float, default=7.0, help="life of finished tasks (default: 7)")
     kept.add_argument("--verbose", action="store_true", help="log every task to standard error")
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that say which models run and where; `models_from` reads them."""
+    models = parser.add_argument_group("models (without any of them: the demo model)")
+    models.add_argument(
+        "--model", action="append", default=[], metavar="PATH",
+        help="a checkpoint file or diffusers folder; may be repeated",
+    )  # fmt: skip
+    models.add_argument(
+        "--controlnet", action="append", default=[], metavar="PATH",
+        help="a control model file or folder; may be repeated",
+    )  # fmt: skip
+    models.add_argument(
+        "--models-folder", metavar="DIR", help="a folder as ComfyUI's or the web UI's models folder"
+    )
+    models.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
+    models.add_argument("--threads", type=int, default=1, help="torch threads on the CPU (default: 1)")
 
 
 def serve(args: argparse.Namespace) -> int:
@@ -229,6 +237,10 @@ def _stop_event() -> asyncio.Event:
 
 def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _for_help(path: Path) -> str:
+    return str(path).replace("%", "%%")  # argparse formats its help texts
 
 
 def _default_data() -> Path:

@@ -93,6 +93,7 @@ class TaskStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        path.touch(mode=0o600)  # requests are their owners' business, whatever the folder's mode
         with self._connection() as db:
             db.executescript(_SCHEMA)
 
@@ -261,6 +262,7 @@ class TaskStore:
         try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA secure_delete = ON")  # a body that went is gone from the file too
             yield db
         finally:
             db.close()  # an open transaction is rolled back

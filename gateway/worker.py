@@ -114,8 +114,12 @@ class Worker:
         return not self._thread.is_alive()
 
     def _loop(self) -> None:
+        troubled = False
         while not self._stopping.is_set():
             try:
+                if troubled:
+                    self._store.recover()  # the task at hand may still count as running
+                    troubled = False
                 self._purge_now_and_then()
                 claimed = self._store.claim()
                 if claimed is None:
@@ -126,6 +130,7 @@ class Worker:
             except Exception:
                 # A full disk or a locked database must not end the thread; nothing is lost by trying again.
                 _log.exception("the worker met trouble and goes on")
+                troubled = True
                 self._stopping.wait(1.0)
 
     def _work(self, task: Task, body: dict[str, Any]) -> None:

@@ -37,6 +37,10 @@ def build_input(field: Field) -> io.Input:
         return io.String.Input(field.id, multiline=field.kind == "text", **common)
     bounds = {"min": field.minimum, "max": field.maximum, "step": field.step}
     if field.kind == "int":
+        if field.id == "seed":
+            # The front-end would add "control after generate: randomize" by itself, and every Run would pay
+            # for new pictures. -1 draws a seed, run_again asks for another run.
+            common["control_after_generate"] = False
         return io.Int.Input(field.id, **common, **{key: int(value or 0) for key, value in bounds.items()})
     return io.Float.Input(field.id, **common, **bounds)
 

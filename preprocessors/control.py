@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..a1111 import img2img
 from ..base.errors import InvalidRequest, PictureError
 from ..controlnet.modules import MODULES, effective_sliders
 from ..controlnet.sizing import detectmap_proc, hires_target, pixel_perfect_resolution, target_size
@@ -256,8 +257,6 @@ def _follows_crop(unit: ControlNetUnit, geometry: Geometry) -> bool:
 
 def _crop_only_masked(picture: Frame, mask: Frame, mode: ResizeMode, geometry: Geometry) -> Frame:
     """The part of the control picture that an "only masked" inpainting looks at, at the request's size."""
-    from ..a1111 import img2img
-
     height, width = mask.shape
     region = img2img.crop_region(mask, geometry.inpaint_full_res_padding)
     left, top, right, bottom = img2img.expand_crop_region(region, geometry.width, geometry.height, width, height)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import MissingModel
@@ -50,6 +53,18 @@ def _teed() -> torch.nn.Module:
     return aux_class("teed.ted", "TED")()
 
 
+def _leres() -> torch.nn.Module:
+    return aux_class("leres.leres.multi_depth_model_woauxi", "RelDepthModel")(backbone="resnext101")
+
+
+def _normal_bae() -> torch.nn.Module:
+    settings = SimpleNamespace(
+        mode="client", architecture="BN", pretrained="scannet", sampling_ratio=0.4, importance_ratio=0.7
+    )
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does
+        return aux_class("normalbae.nets.NNET", "NNET")(settings)
+
+
 BUILDERS: Mapping[str, Callable[[], Any]] = {
     "hed": _hed,
     "pidinet": _pidinet,
@@ -60,6 +75,8 @@ BUILDERS: Mapping[str, Callable[[], Any]] = {
     "mlsd": _mlsd,
     "teed": _teed,
     "mteed": _teed,
+    "leres": _leres,
+    "normal_bae": _normal_bae,
 }
 
 
@@ -95,7 +112,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch, zipfile, pickle and safetensors each have their own
         raise _unusable(path, f"cannot be read: {_first_line(error)}") from error
-    for wrapper in ("state_dict", "params_ema", "params"):
+    for wrapper in ("state_dict", "model", "depth_model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):

@@ -45,8 +45,11 @@ class Preprocessor:
 
     @property
     def cached(self) -> bool:
-        """Whether identical calls are answered from the cache: where making is dearer than comparing."""
-        return self.kind == "batch"
+        """Whether identical calls are answered from the cache: where making is dearer than comparing.
+
+        Not where the estimator depends on what is installed: the answer may change from call to call.
+        """
+        return self.kind == "batch" and bool(self.weights)
 
 
 _AUX = "controlnet-aux 0.0.10, Apache-2.0"
@@ -168,8 +171,8 @@ _ENTRIES = (
         "mediapipe_face",
         "batch",
         "faces:mediapipe_face",
-        packages=("mediapipe",),
-        code="MediaPipe, Apache-2.0",
+        packages=("controlnet_aux", "mediapipe"),
+        code=f"{_AUX}; MediaPipe, Apache-2.0",
         note="The networks come inside mediapipe 0.10.21 and earlier; later versions carry none.",
     ),
     _frame("shuffle", "shuffle", "Numbers of numpy's legacy generator; with subseed -1 its seed is twice the seed."),

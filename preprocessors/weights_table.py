@@ -74,7 +74,7 @@ _ENTRIES = (
     WeightFile("mteed", "TheMistoAI/MistoLine", "Anyline/MTEED.pth", 0.27, "MIT (TEED)"),
     WeightFile("leres", _ANNOTATORS, "res101.pth", 530.8, "BSD-2-Clause or academic use, see AdelaiDepth"),
     WeightFile("normal_bae", _ANNOTATORS, "scannet.pt", 291.1, "MIT (surface_normal_uncertainty)"),
-    WeightFile("lama", "advimman/lama", "big-lama.pt", 205.7, "Apache-2.0", ("ControlNetLama.pth", "big-lama.ckpt")),
+    WeightFile("lama", _ANNOTATORS, "ControlNetLama.pth", 205.9, "Apache-2.0 (LaMa)"),
     WeightFile("dw_detector", "yzd-v/DWPose", "yolox_l.onnx", 216.7, "Apache-2.0"),
     WeightFile("dw_pose", "yzd-v/DWPose", "dw-ll_ucoco_384.onnx", 134.4, "Apache-2.0"),
     WeightFile(

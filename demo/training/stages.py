@@ -312,7 +312,7 @@ def train_embedding(work: Path, name: str, minutes: float, seed: int) -> None:
 
 
 def load_embedding(work: Path, name: str, seed: int):
-    """A trained conditioning embedding, its output scaled to deviation 0.7: what the UNet's first layer adds to it."""
+    """A trained conditioning embedding, its output scaled to deviation 0.7, like a UNet's first layer."""
     embedding = networks.build(seed)[name].controlnet_cond_embedding
     state = torch.load(work / f"embedding_{name}.pt", map_location="cpu", weights_only=True)
     embedding.load_state_dict(state["embedding"])

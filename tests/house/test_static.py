@@ -32,7 +32,9 @@ def tool(name: str) -> str:
     ids=lambda command: command[0],
 )
 def test_checker(command: list[str]) -> None:
-    result = subprocess.run([tool(command[0]), *command[1:]], cwd=ROOT, capture_output=True, text=True, timeout=280)
+    result = subprocess.run(
+        [tool(command[0]), *command[1:]], cwd=ROOT, capture_output=True, text=True, timeout=280
+    )
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
 
 
@@ -44,7 +46,9 @@ def test_requirements_file_says_the_same_as_the_project() -> None:
 def test_every_package_folder_is_listed() -> None:
     """setuptools gets an explicit list (the root itself is a package): a new folder must join it."""
     skipped = {"tests", "benchmarks", "build", "docs"}
-    tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True).stdout.split()
+    tracked = subprocess.run(
+        ["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.split()
     found = {"img_open"}
     for name in tracked:
         parts = Path(name).parts
@@ -69,11 +73,21 @@ def test_registry_rules() -> None:
 
 def test_no_machine_path_and_no_registry_host_is_committed() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split("\n")
-    forbidden = re.compile(r"/(?:root|work|home)/[a-z]|pypi\.org|registry\.npmjs|deb\.debian|files\.pythonhosted")
+    forbidden = re.compile(
+        r"/(?:root|work|home)/[a-z]|pypi\.org|registry\.npmjs|deb\.debian|files\.pythonhosted"
+    )
     hits = []
     for name in filter(None, tracked):
         path = ROOT / name
-        if path == Path(__file__).resolve() or path.suffix not in {".py", ".md", ".toml", ".json", ".yaml", ".js", ".txt"}:
+        if path == Path(__file__).resolve() or path.suffix not in {
+            ".py",
+            ".md",
+            ".toml",
+            ".json",
+            ".yaml",
+            ".js",
+            ".txt",
+        }:
             continue
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
             if forbidden.search(line):

@@ -85,7 +85,7 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Faul
 
 @pytest.fixture
 def shared(_shared: dict[str, FaultyServer]) -> Callable[[str], FaultyServer]:
-    """`shared(dialect)`: a server process of that dialect with an empty ledger, kept for the whole session."""
+    """`shared(dialect)`: a server process of that dialect, started once, with an empty ledger."""
 
     def fresh(dialect: str) -> FaultyServer:
         _shared[dialect]._post("/_reset", {})

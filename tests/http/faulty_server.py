@@ -19,6 +19,7 @@ import json
 import random
 import socket
 import struct
+import sys
 import threading
 import time
 import zlib
@@ -167,6 +168,11 @@ class Handler(BaseHTTPRequestHandler):
         elif fault == "silence":
             time.sleep(self.world.settings["silence_s"])
             self.cut()
+        elif fault == "slow":
+            time.sleep(self.world.settings["slow_s"])
+            self.send(200, good)
+        elif fault == "echo":
+            self.envelope(dict(self.headers.items()), "778", f"you sent {dict(self.headers.items())}")
         elif fault == "envelope-400":
             self.envelope(None, "400", "prompt was not liked")
         elif fault == "envelope-777":
@@ -294,7 +300,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send(200, picture[:60], "image/png", length=str(len(picture)))
             self.cut()
         elif fault == "half-quiet":
-            self.send(200, png(16, 8, color_of(seed), rows=3), "image/png")
+            self.send(200, picture[: len(picture) // 2], "image/png")
         elif fault == "private":
             self.send(302, b"", Location=f"http://127.0.0.1:{self.world.intranet_port}/admin")
         elif fault == "metadata":
@@ -318,6 +324,17 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(block)
         except OSError:
             pass
+
+
+class Server(ThreadingHTTPServer):
+    """One thread per connection; clients that hang up, as killed ones do, are no news."""
+
+    request_queue_size = 128
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Intranet(BaseHTTPRequestHandler):
@@ -356,11 +373,8 @@ def main() -> None:
     options = parser.parse_args()
     world = World(options)
     Handler.world = Intranet.world = world
-    ThreadingHTTPServer.request_queue_size = 128
-    server = ThreadingHTTPServer(("127.0.0.1", options.port), Handler)
-    intranet = ThreadingHTTPServer(("127.0.0.1", 0), Intranet)
-    for one in (server, intranet):
-        one.daemon_threads = True
+    server = Server(("127.0.0.1", options.port), Handler)
+    intranet = Server(("127.0.0.1", 0), Intranet)
     world.intranet_port = intranet.server_address[1]
     threading.Thread(target=intranet.serve_forever, daemon=True).start()
     print(json.dumps({"port": server.server_address[1], "intranet": world.intranet_port}), flush=True)

@@ -113,6 +113,16 @@ def test_a_wish_to_cancel_survives_a_kill(tmp_path: Path) -> None:
     assert store.find("k", "sd", "t").state == "cancelled"
 
 
+def test_a_finished_tasks_body_leaves_the_disk(tmp_path: Path) -> None:
+    store = TaskStore(tmp_path / "tasks.sqlite3")
+    task, _ = store.submit("k", "sd", "t", "op", {"picture": "canary" * 5000}, 5)
+    store.claim()
+    assert any(b"canary" in path.read_bytes() for path in tmp_path.iterdir())
+    store.finish(task.seq, Output())
+    assert not any(b"canary" in path.read_bytes() for path in tmp_path.iterdir())
+    assert (tmp_path / "tasks.sqlite3").stat().st_mode & 0o077 == 0
+
+
 def test_the_limit_counts_unfinished_tasks_only(tmp_path: Path) -> None:
     store = TaskStore(tmp_path / "tasks.sqlite3")
     task, _ = store.submit("k", "sd", "1", "op", {}, 1)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from img_open.api.catalogue import PREFIX, Catalogue, local_catalogue_files
 from img_open.api.catalogue_docs import operations_markdown, with_operations
 from img_open.api.catalogue_fields import FieldSpec
@@ -216,7 +215,11 @@ def test_a_new_operation_is_added(tmp_path: Path) -> None:
         (SIX_LINES.replace("- id: background_remove", "- ident: x"), 1, ["id", "missing"]),
         (SIX_LINES.replace("  fields:", "  path: /a\n  fields:"), 3, ["path", "given twice"]),
         (SIX_LINES.replace("  fields:", "  fields: ["), 4, ["not valid YAML"]),
-        (SIX_LINES + "  task: {poll_with: [query_tool]}\n", 7, ["query_tool", "did you mean query_tool_task"]),
+        (
+            SIX_LINES + "  task: {poll_with: [query_tool]}\n",
+            7,
+            ["query_tool", "did you mean query_tool_task"],
+        ),
         (SIX_LINES + SIX_LINES, 7, ["background_remove", "given twice"]),
         ("just words", 1, ["list of operations"]),
         ("- 5", 1, ["expected `id"]),

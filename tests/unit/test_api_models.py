@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
-
 from img_open.api.catalogue import Catalogue
 from img_open.api.models import (
     Envelope,
@@ -15,6 +13,7 @@ from img_open.api.models import (
     TaskInfo,
     ToolTask,
 )
+from pydantic import ValidationError
 
 IMAGE = {
     "img_audit": [{"confidence": None, "label": "nonLabel"}],
@@ -39,7 +38,9 @@ def test_both_published_task_examples(version: str) -> None:
     assert info.images[0].image_url == "https://files.example.com/out-0.png"
 
 
-@pytest.mark.parametrize(("code", "ok"), [("200", True), (200, True), ("400", False), (None, False), ("", False)])
+@pytest.mark.parametrize(
+    ("code", "ok"), [("200", True), (200, True), ("400", False), (None, False), ("", False)]
+)
 def test_envelope_code(code: Any, ok: bool) -> None:
     assert Envelope.model_validate({"code": code, "msg": None}).ok is ok
 
@@ -74,10 +75,22 @@ def test_four_names_of_a_task_id(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("raw", "fraction"),
-    [(0.25, 0.25), (40, 0.4), ("40%", 0.4), ("0.5", 0.5), (1, 1.0), (-3, 0.0), (900, 1.0), (None, None), ("soon", None)],
+    [
+        (0.25, 0.25),
+        (40, 0.4),
+        ("40%", 0.4),
+        ("0.5", 0.5),
+        (1, 1.0),
+        (-3, 0.0),
+        (900, 1.0),
+        (None, None),
+        ("soon", None),
+    ],
 )
 def test_progress_of_a_running_task(raw: Any, fraction: float | None) -> None:
-    info = TaskInfo.model_validate({"temporaryImageDto": {"progress": raw, "image": None, "stage": "sampling"}})
+    info = TaskInfo.model_validate(
+        {"temporaryImageDto": {"progress": raw, "image": None, "stage": "sampling"}}
+    )
     assert info.temporary is not None
     assert info.temporary.progress == fraction
 
@@ -105,19 +118,27 @@ def test_model_list() -> None:
 @pytest.mark.parametrize(
     ("data", "pictures", "texts"),
     [
-        ({"taskId": "1", "status": 1, "outputImageUrl": "https://f.example.com/o.png"}, ["https://f.example.com/o.png"], []),
+        (
+            {"taskId": "1", "status": 1, "outputImageUrl": "https://f.example.com/o.png"},
+            ["https://f.example.com/o.png"],
+            [],
+        ),
         ({"businessTaskId": "1", "caption": "a doll", "status": 1, "taskId": "d"}, [], ["a doll"]),
         ({"status": 0, "prompts": ["a girl, light"], "taskId": "d", "toolTask": "t"}, [], ["a girl, light"]),
         ({"results": [{"image_url": "https://f.example.com/1.png"}]}, ["https://f.example.com/1.png"], []),
     ],
 )
-def test_tools_are_finished_when_there_is_output(data: dict[str, Any], pictures: list[str], texts: list[str]) -> None:
+def test_tools_are_finished_when_there_is_output(
+    data: dict[str, Any], pictures: list[str], texts: list[str]
+) -> None:
     task = ToolTask.model_validate(data)
     assert task.finished
     assert task.pictures == pictures
     assert task.texts == texts
 
 
-@pytest.mark.parametrize("data", [{}, {"taskId": "1", "status": 1}, {"status": 0, "outputImageUrl": None, "prompts": []}])
+@pytest.mark.parametrize(
+    "data", [{}, {"taskId": "1", "status": 1}, {"status": 0, "outputImageUrl": None, "prompts": []}]
+)
 def test_a_tool_without_output_is_not_finished(data: dict[str, Any]) -> None:
     assert not ToolTask.model_validate(data).finished

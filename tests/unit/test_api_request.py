@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
-
 from img_open.api.request import UNSET, Request, check_cloud_ranges
 from img_open.base.errors import InvalidRequest
 from img_open.controlnet.unit import ControlNetUnit
+from pydantic import ValidationError
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "api"
 
@@ -48,7 +47,7 @@ def test_what_the_page_example_means(page: dict[str, Any]) -> None:
     assert request.clip_skip == 1
     # The always-on link is the init image; the unit's own is the control picture.
     assert request.init_image is not None
-    assert request.init_image.endswith("35c4365c3.png") or request.init_image.startswith("https://paintimage.")
+    assert request.init_image.startswith("https://paintimage.")
     assert request.units[0].image is not None
     assert request.units[0].image.endswith("QR_Code4.png")
     check_cloud_ranges(request)
@@ -60,7 +59,11 @@ def test_defaults_of_an_empty_body() -> None:
     assert (request.steps, request.width, request.height, request.cfg_scale) == (20, 512, 512, 7.0)
     assert (request.n_iter, request.batch_size, request.seed_number) == (1, 1, -1)
     assert (request.sampler_index, request.denoising_strength) == ("Euler", 0.75)
-    assert (request.inpaint_full_res, request.inpaint_full_res_padding, request.inpainting_fill) == (True, 0, 0)
+    assert (request.inpaint_full_res, request.inpaint_full_res_padding, request.inpainting_fill) == (
+        True,
+        0,
+        0,
+    )
     assert request.mask_blur_xy == (4, 4)
     assert request.operation == "sd_text2image_v2"
     assert request.units == ()
@@ -139,10 +142,10 @@ def test_units_notices_carry_their_place() -> None:
         ({"width": "768"}, "width", "a whole number from 8 to 16384"),
         ({"width": 7}, "width", "from 8"),
         ({"height": 768.5}, "height", "whole number"),
-        ({"steps": 0}, "steps", "at least 1"),
+        ({"steps": 0}, "steps", "from 1 to"),
         ({"steps": True}, "steps", "whole number"),
-        ({"batch_size": 0}, "batch_size", "at least 1"),
-        ({"n_iter": -1}, "n_iter", "at least 1"),
+        ({"batch_size": 0}, "batch_size", "from 1 to"),
+        ({"n_iter": -1}, "n_iter", "from 1 to"),
         ({"prompt": ["a"]}, "prompt", "a text"),
         ({"seed": "12a"}, "seed", "whole number"),
         ({"seed": 1.5}, "seed", "whole number"),
@@ -154,7 +157,11 @@ def test_units_notices_carry_their_place() -> None:
         ({"sampler_index": 3}, "sampler_index", "a text"),
         ({"alwayson_scripts": []}, "alwayson_scripts", "an object"),
         ({"alwayson_scripts": {"sd_vae": 3}}, "alwayson_scripts.sd_vae", "a text"),
-        ({"alwayson_scripts": {"output_image_format": "gif"}}, "alwayson_scripts.output_image_format", '"png"'),
+        (
+            {"alwayson_scripts": {"output_image_format": "gif"}},
+            "alwayson_scripts.output_image_format",
+            '"png"',
+        ),
         (
             {"alwayson_scripts": {"override_settings": {"CLIP_stop_at_last_layers": 13}}},
             "alwayson_scripts.override_settings.CLIP_stop_at_last_layers",
@@ -162,7 +169,11 @@ def test_units_notices_carry_their_place() -> None:
         ),
         ({"alwayson_scripts": {"controlnet": [1]}}, "alwayson_scripts.controlnet", "an object"),
         ({"alwayson_scripts": {"controlnet": {"args": {}}}}, "alwayson_scripts.controlnet.args", "a list"),
-        ({"alwayson_scripts": {"controlnet": {"args": [3]}}}, "alwayson_scripts.controlnet.args[0]", "a unit"),
+        (
+            {"alwayson_scripts": {"controlnet": {"args": [3]}}},
+            "alwayson_scripts.controlnet.args[0]",
+            "a unit",
+        ),
         (
             {"alwayson_scripts": {"ControlNet": {"args": [{}, {"weight": 9}]}}},
             "alwayson_scripts.ControlNet.args[1].weight",
@@ -170,7 +181,9 @@ def test_units_notices_carry_their_place() -> None:
         ),
     ],
 )
-def test_wrong_values_name_field_value_and_what_is_allowed(body: dict[str, Any], field: str, allowed: str) -> None:
+def test_wrong_values_name_field_value_and_what_is_allowed(
+    body: dict[str, Any], field: str, allowed: str
+) -> None:
     with pytest.raises(InvalidRequest) as caught:
         Request.from_wire(body)
     assert field in caught.value.message
@@ -214,12 +227,16 @@ def test_a_request_is_immutable_and_keeps_no_hold_on_its_source(page: dict[str, 
     source["alwayson_scripts"]["controlnet"]["args"][0]["weight"] = 2
     request.to_wire()["alwayson_scripts"]["id_task"] = "changed"
     assert request.to_wire() == page
+    assert {request: 1}[Request.from_wire(page)] == 1
+    assert "x" * 100 not in repr(request.replace(image_link="data:image/png;base64," + "x" * 100))
     with pytest.raises(ValidationError):
         request.steps = 3  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_replace_reaches_both_levels(page: dict[str, Any]) -> None:
-    request = Request.from_wire(page).replace(width=640, sd_vae=UNSET, mask_link="https://f.example.com/m.png")
+    request = Request.from_wire(page).replace(
+        width=640, sd_vae=UNSET, mask_link="https://f.example.com/m.png"
+    )
     wire = request.to_wire()
     assert wire["width"] == 640
     assert "sd_vae" not in wire["alwayson_scripts"]
@@ -234,7 +251,7 @@ def test_with_units_and_id_task(page: dict[str, Any]) -> None:
     request = Request.from_wire(page)
     unit = ControlNetUnit(module="canny", model="canny", image="picture:1")
     two = request.with_units([*request.units, unit])
-    assert [each.module for each in two.units] == ["inpaint_global_harmonious", "canny"]
+    assert [each.module for each in two.units] == ["inpaint", "canny"]  # the module's own name
     assert "controlnet" not in request.with_units([]).to_wire()["alwayson_scripts"]
     assert request.with_units([]).operation == "sd_image2image_v2"
     assert request.with_id_task("mine").id_task == "mine"
@@ -248,14 +265,18 @@ def test_a_disabled_unit_does_not_make_it_a_controlnet_request() -> None:
 
 def test_settings_name_model_and_vae_too() -> None:
     override = {"sd_model_checkpoint": "a.safetensors", "sd_vae": "b.pt", "CLIP_stop_at_last_layers": 2}
-    request = Request.from_wire({"alwayson_scripts": {"override_settings": override, "output_image_format": "PNG"}})
+    request = Request.from_wire(
+        {"alwayson_scripts": {"override_settings": override, "output_image_format": "PNG"}}
+    )
     assert (request.checkpoint, request.vae, request.clip_skip) == ("a.safetensors", "b.pt", 2)
     assert request.output_format == "png"
 
 
 def test_links_and_their_replacement(page: dict[str, Any]) -> None:
     args = page["alwayson_scripts"]["controlnet"]["args"]
-    args.append({"image": "data:image/png;base64,AAAA", "mask": "https://f.example.com/m.png", "enabled": True})
+    args.append(
+        {"image": "data:image/png;base64,AAAA", "mask": "https://f.example.com/m.png", "enabled": True}
+    )
     request = Request.from_wire(page)
     places = [place for place, _ in request.links()]
     assert places == [
@@ -325,7 +346,11 @@ def test_local_sizes_are_not_the_clouds(page: dict[str, Any]) -> None:
 
 
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 9)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
@@ -357,8 +382,15 @@ _UNIT = st.fixed_dictionaries(
 
 
 @settings(max_examples=60, deadline=None)
-@given(body=_BODY, extra=_EXTRA, units=st.lists(_UNIT, max_size=3) | st.none(), script=st.sampled_from(["controlnet", "ControlNet"]))
-def test_any_valid_body_round_trips(body: dict[str, Any], extra: dict[str, Any], units: Any, script: str) -> None:
+@given(
+    body=_BODY,
+    extra=_EXTRA,
+    units=st.lists(_UNIT, max_size=3) | st.none(),
+    script=st.sampled_from(["controlnet", "ControlNet"]),
+)
+def test_any_valid_body_round_trips(
+    body: dict[str, Any], extra: dict[str, Any], units: Any, script: str
+) -> None:
     wire = {**extra, **body}
     if units is not None:
         wire["alwayson_scripts"] = {script: {"args": units}, "other": {"args": [1]}}

@@ -1,0 +1,83 @@
+"""Locales and help pages are complete, up to date, and safe for the front-end."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from img_open.nodes import help_pages
+from img_open.nodes.fields import NodeTable
+from img_open.nodes.tables import NODES
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCALES = ("en", "zh")
+
+
+def words(locale: str, name: str = "nodeDefs") -> dict[str, Any]:
+    return json.loads((ROOT / "locales" / locale / f"{name}.json").read_text("utf-8"))
+
+
+def leaves(value: Any, place: str = "") -> dict[str, str]:
+    """Every text by its dotted place."""
+    if isinstance(value, dict):
+        return {
+            key: text
+            for name, inner in value.items()
+            for key, text in leaves(inner, f"{place}.{name}").items()
+        }
+    assert isinstance(value, str), place
+    return {place: value}
+
+
+def test_english_is_what_the_tables_say() -> None:
+    assert words("en") == help_pages.english(), "run img_open.nodes.help_pages.refresh()"
+
+
+@pytest.mark.parametrize("name", ["main", "nodeDefs", "settings", "commands"])
+def test_both_languages_have_the_same_keys(name: str) -> None:
+    assert set(leaves(words("en", name))) == set(leaves(words("zh", name)))
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("name", ["main", "nodeDefs", "settings", "commands"])
+def test_no_text_is_empty_or_read_as_a_pattern(locale: str, name: str) -> None:
+    """The front-end's translator gives { } @ | a meaning and would break or cut such a text."""
+    for place, text in leaves(words(locale, name)).items():
+        assert text.strip(), place
+        assert not set(text) & set("{}@|"), place
+
+
+def test_chinese_is_chinese() -> None:
+    for place, text in leaves(words("zh")).items():
+        if place.endswith((".tooltip", ".description", ".display_name")):
+            assert re.search(r"[\u4e00-\u9fff]", text), place
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("table", NODES, ids=lambda table: table.id)
+def test_help_page_is_up_to_date(table: NodeTable, locale: str) -> None:
+    text = help_pages.page(table, locale).read_text("utf-8")
+    expected = help_pages.parameters(table, words(locale)[table.id], locale)
+    assert expected in text, "run img_open.nodes.help_pages.refresh()"
+    assert text.startswith("# ")
+    assert len(text.partition(help_pages.START)[0]) > 300, "the page explains nothing"
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_workflows_have_titles_and_descriptions(locale: str) -> None:
+    names = {path.stem for path in (ROOT / "example_workflows").glob("*.json")}
+    templates = words(locale, "main")["templateWorkflows"]
+    assert names
+    assert set(templates["template"]["img-open"]) == names
+    assert set(templates["templateDescription"]["img-open"]) == names
+    for name in names:
+        assert (ROOT / "example_workflows" / f"{name}.jpg").is_file(), f"{name} has no thumbnail"
+
+
+def test_menu_categories_have_words() -> None:
+    parts = {part for table in NODES for part in table.category.split("/")}
+    for locale in LOCALES:
+        assert parts <= set(words(locale, "main")["nodeCategories"])
