@@ -92,9 +92,7 @@ def _fill_bars(result: Image.Image, scaled: Image.Image, left: int, top: int) ->
 
 
 def read_mask(picture: Picture, invert: bool = False) -> Picture:
-    """A painted mask as (H, W), 255 = repaint: the alpha of RGBA that is not opaque (> 128), else its
-    gray.
-    """
+    """A painted mask as (H, W), 255 = repaint: where alpha is above 128 if there is any, else the gray."""
     from PIL import Image
 
     if picture.ndim == 3 and picture.shape[2] == 4 and picture[:, :, 3].min() < 255:
@@ -119,16 +117,12 @@ def blur_mask(mask: Picture, blur_x: float, blur_y: float) -> Picture:
 
 
 def overlay_mask(mask: Picture) -> Picture:
-    """What decides where the original shows in the end, for inpainting the whole picture: doubled and
-    clipped.
-    """
+    """The mask the result is pasted with when the whole picture was inpainted: doubled and clipped."""
     return np.clip(mask.astype(np.int32) * 2, 0, 255).astype(np.uint8)
 
 
 def latent_mask(mask: Picture, width: int, height: int, rounded: bool = True) -> NDArray[np.float32]:
-    """The mask at latent size (height, width), 0..1, 1 = repaint; rounded to whole numbers unless told
-    otherwise.
-    """
+    """The mask at latent size (height, width), 0..1, 1 = repaint; rounded to whole numbers by default."""
     from PIL import Image
 
     small = np.asarray(Image.fromarray(mask).convert("RGB").resize((width, height)))[:, :, 0]
@@ -186,9 +180,7 @@ def crop_region(mask: Picture, padding: int = 0) -> Box:
 def expand_crop_region(
     box: Box, target_width: int, target_height: int, image_width: int, image_height: int
 ) -> Box:
-    """The box grown to the aspect of target_width x target_height, moved back inside the picture, then cut to
-    it.
-    """
+    """The box grown to the aspect of the target, moved back inside the picture, then cut to it."""
     x1, y1, x2, y2 = box
     ratio = target_width / target_height
     if (x2 - x1) / (y2 - y1) > ratio:

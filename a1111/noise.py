@@ -120,8 +120,7 @@ class ImageNoise:
 
 
 def slerp(share: float, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-    """Goes from `low` (share 0) towards `high` (share 1) on a sphere; (C, H, W), column by column of the
-    height.
+    """Goes from `low` (share 0) to `high` (share 1) on a sphere; (C, H, W), norms along the height.
 
     Nearly parallel noises are mixed linearly, with the shares the other way round: the web UI does so.
     """

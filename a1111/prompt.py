@@ -121,9 +121,7 @@ def parse_and(prompt: str) -> tuple[list[tuple[int, float]], list[str]]:
 
 @dataclass(frozen=True)
 class LoraTag:
-    """`<lora:name:te:unet:dyn>`: how strongly it acts on the text encoder and on the U-Net, and its rank
-    limit.
-    """
+    """`<lora:name:te:unet:dyn>`: its strength on the text encoder and on the U-Net, and its rank limit."""
 
     name: str
     te: float = 1.0
@@ -144,8 +142,7 @@ _NETWORK = re.compile(r"<(?P<kind>\w+):(?P<items>[^>]+)>")
 
 
 def extract_loras(prompt: str) -> PromptNetworks:
-    """Takes `<kind:...>` tags out of a prompt. `others` are tags of other kinds ("hypernet", ...), as
-    written.
+    """Takes `<kind:...>` tags out of a prompt; `others` are those that are not "lora", as written.
 
     The web UI reads the tags of the first prompt of a batch only, and never those of the negative prompt
     (where they are neither removed nor applied).

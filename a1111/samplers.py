@@ -1,8 +1,8 @@
 """The samplers of stable-diffusion-webui, by the names its API takes, as data.
 
-A name of version 1.8 and before is a base ("DPM++ 2M") with or without a schedule ("Karras"). The bases without
-one use the uniform schedule (Restart: karras); from 1.9 on the web UI picks another default for some of them,
-which is not followed here because the Img Open API's names are those of before.
+A name of version 1.8 and before is a base ("DPM++ 2M") with or without a schedule ("Karras"). A base without
+one uses the uniform schedule (Restart: karras). From 1.9 on the web UI picks another default for some of
+them; that is not followed here, because the Img Open API's names are those of before.
 """
 
 from __future__ import annotations
@@ -103,7 +103,10 @@ _BASES = (
     _Base("Restart", None, None, ("karras",), calls="two", ancestral=True),
     _Base("LCM", "lcm", "LCMScheduler", ("lcm",), ancestral=True),
     _Base("DDIM", "ddim", "DDIMScheduler", ("ddim",), {"timestep_spacing": "leading", "steps_offset": 1}),
-    _Base("PLMS", None, "PNDMScheduler", ("ddim",), {"skip_prk_steps": True, "steps_offset": 1}, calls="warm"),
+    _Base(
+        "PLMS", None, "PNDMScheduler", ("ddim",), {"skip_prk_steps": True, "steps_offset": 1},
+        calls="warm",
+    ),
     _Base(
         "UniPC", "uni_pc", "UniPCMultistepScheduler", ("ddim",), {"solver_type": "bh1", "solver_order": 3},
         calls="warm",
@@ -116,6 +119,11 @@ _COMFY_SCHEDULER: Mapping[Schedule, str] = {
     "exponential": "exponential",
     "lcm": "sgm_uniform",
     "ddim": "ddim_uniform",
+}
+_SCHEDULE_LABELS: Mapping[str, Schedule] = {
+    "Karras": "karras",
+    "Exponential": "exponential",
+    "Uniform": "uniform",
 }
 _DIFFUSERS_SCHEDULE: Mapping[Schedule, Mapping[str, Any]] = {
     "karras": {"use_karras_sigmas": True},
@@ -148,7 +156,7 @@ SAMPLERS: Mapping[str, SamplerSpec] = MappingProxyType(_all_specs())
 def find_sampler(name: str) -> SamplerSpec:
     """The sampler of this name.
 
-    Schedules that the web UI's list does not combine with a sampler ("Euler Karras") are understood too, for the
+    Schedules that the web UI's list does not combine with a sampler ("Euler Karras") are understood too, for
     samplers that work on sigmas.
 
     Raises:
@@ -157,9 +165,9 @@ def find_sampler(name: str) -> SamplerSpec:
     spec = SAMPLERS.get(name)
     if spec is not None:
         return spec
-    for label, schedule in (("Karras", "karras"), ("Exponential", "exponential"), ("Uniform", "uniform")):
+    for label, schedule in _SCHEDULE_LABELS.items():
         base = SAMPLERS.get(name.removesuffix(f" {label}")) if name.endswith(f" {label}") else None
-        if base is not None and not base.uses_timesteps and base.schedule in ("uniform", "karras"):
+        if base is not None and base.name == base.base and base.schedule in ("uniform", "karras"):
             row = next(each for each in _BASES if each.name == base.base)
             return _spec(row, schedule, name)
     lower = {each.lower(): each for each in SAMPLERS}

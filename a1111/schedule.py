@@ -38,8 +38,7 @@ class _NotAPrompt(Exception):
 
 
 def parse_schedule(prompt: str, steps: int, hires_steps: int | None = None) -> list[tuple[int, str]]:
-    """The texts of a prompt over the steps: [(last step of the entry, text), ...], the last entry ends at
-    `steps`.
+    """The texts of a prompt over the steps: [(last step of the entry, text), ...], up to `steps`.
 
     `when` is a step, or with a decimal point a share of the steps. With `hires_steps` the texts are those of
     the second pass: shares then count from 1.0 to 2.0, steps from `steps` on, and entries end at
@@ -93,9 +92,7 @@ def _text(nodes: _Nodes, step: int, last_step: _LastStep) -> str:
 
 
 class _Parser:
-    """Recursive descent with one trick: a bracket that fits no rule is tried again as text, at the top
-    only.
-    """
+    """Recursive descent; at the top, a bracket that fits no rule is text."""
 
     def __init__(self, text: str) -> None:
         self._text = text

@@ -24,13 +24,12 @@ _LCM_GRID = 50
 
 
 def alphas_cumprod(beta_start: float = 0.00085, beta_end: float = 0.012, count: int = TRAIN_STEPS) -> Floats:
-    """The share of the signal's variance left after each of the training timesteps; the defaults are SD's
-    own.
+    """The share of the signal's variance that is left after each of the training timesteps.
 
-    ("scaled linear": the square roots of the betas are evenly spaced.) SDXL has the same numbers.
+    The defaults are SD's and SDXL's own ("scaled linear": the square roots of the betas are evenly spaced).
     """
     betas = np.linspace(beta_start**0.5, beta_end**0.5, count, dtype=np.float64) ** 2
-    return np.cumprod(1.0 - betas)
+    return np.cumprod(1.0 - betas).astype(np.float64)
 
 
 def model_sigmas(alphas: Any = None) -> Floats:

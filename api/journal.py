@@ -69,8 +69,8 @@ class Journal:
     def begin(self, intent: Intent, owner: str) -> Claim:
         """Find or write the row of an intent and take its lease, in one transaction.
 
-        A finished-without-result predecessor (failed, cancelled, lost) leads to a new attempt; a refused
-        one that the server never accepted is used again.
+        A predecessor that ended without result (failed, cancelled, lost) leads to a new attempt under a new
+        id; one that the server never took leaves its place and id to the new row.
         """
         with self._write(durable=True) as db:
             row = db.execute(
@@ -86,7 +86,7 @@ class Journal:
                     return Claim("elsewhere", last)
                 take(db, last.row_id, owner)
                 return Claim("resume", self._row(db, last.row_id))
-            if last.state == "failed" and not last.accepted:
+            if not last.sent:
                 db.execute("DELETE FROM task WHERE row_id = ?", (last.row_id,))
                 return Claim("new", self._insert(db, intent, last.attempt, owner))
             return Claim("new", self._insert(db, intent, last.attempt + 1, owner))
@@ -99,7 +99,7 @@ class Journal:
                 key = f"attached {server} {profile} {task_id}"
                 intent = Intent(key, server, profile, "", task_id, True, "", "", {}, -1, 0)
                 made = self._insert(db, intent, 1, owner)
-                db.execute("UPDATE task SET state = 'running', accepted = 1 WHERE row_id = ?", (made.row_id,))
+                db.execute("UPDATE task SET state = 'running', sent = 1 WHERE row_id = ?", (made.row_id,))
                 return Claim("resume", self._row(db, made.row_id))
             task = task_of(row)
             if task.state == "done":
@@ -154,19 +154,31 @@ class Journal:
                     (row_id, task.server, task.profile, now, task.images),
                 )
                 db.execute("DELETE FROM spend WHERE at < ?", (now - 2 * DAY_S,))
-            db.execute("UPDATE task SET state = 'submitted', changed = ? WHERE row_id = ?", (now, row_id))
+            change(db, row_id, state="submitted", sent=1)
         return 0.0
 
     def mark_not_sent(self, row_id: str, state: State, message: str = "") -> None:
         """The submit certainly did not arrive or was refused: back to `prepared`, or `failed`; no cost."""
         with self._write(durable=True) as db:
             db.execute("DELETE FROM spend WHERE row_id = ?", (row_id,))
-            change(db, row_id, state=state, message=scrub(message))
+            change(db, row_id, state=state, sent=0, message=scrub(message))
 
     def mark_accepted(self, row_id: str, server_task_id: str) -> None:
         """The server has the task."""
         with self._write(durable=True) as db:
-            change(db, row_id, state="running", accepted=1, server_task_id=server_task_id, message="")
+            change(db, row_id, state="running", sent=1, server_task_id=server_task_id, message="")
+
+    def mark_arrived_late(self, row_id: str, server_task_id: str) -> bool:
+        """The reply to a submit came after everybody had stopped waiting.
+
+        True when nobody has taken the task up meanwhile (it is `running` now, and may be cancelled).
+        """
+        with self._write(durable=True) as db:
+            task = self._row(db, row_id)
+            if task.state != "submitted" or is_held(task.owner, task.owner_until):
+                return False
+            change(db, row_id, state="running", sent=1, server_task_id=server_task_id, message="")
+            return True
 
     def set_state(self, row_id: str, state: State, message: str = "") -> None:
         """Any other change of state; `message` is scrubbed."""
@@ -180,7 +192,7 @@ class Journal:
                 db,
                 row_id,
                 state="done",
-                accepted=1,
+                sent=1,
                 message="",
                 result=json.dumps(result),
                 files=json.dumps(list(files)),
@@ -344,7 +356,7 @@ class Journal:
                 intent.server,
                 intent.profile,
                 intent.operation,
-                self._free_id(db, intent, attempt),
+                self._free_id(db, intent),
                 intent.request_hash,
                 intent.nonce,
                 json.dumps(intent.request, ensure_ascii=False),
@@ -358,7 +370,7 @@ class Journal:
         )
         return self._row(db, row_id)
 
-    def _free_id(self, db: sqlite3.Connection, intent: Intent, attempt: int) -> str:
+    def _free_id(self, db: sqlite3.Connection, intent: Intent) -> str:
         number = 1
         while True:
             candidate = intent.task_id if number == 1 else f"{intent.task_id}-{number}"
@@ -366,7 +378,7 @@ class Journal:
             if row is None:
                 return candidate
             held = task_of(row)
-            if held.state == "failed" and not held.accepted:  # refused before it became a task: id is free
+            if held.state in FINISHED and not held.sent:  # it never became a task at the server
                 db.execute("DELETE FROM task WHERE row_id = ?", (held.row_id,))
                 return candidate
             number += 1

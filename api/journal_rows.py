@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS task (
     task_id TEXT NOT NULL, server_task_id TEXT NOT NULL DEFAULT '',
     request_hash TEXT NOT NULL, nonce TEXT NOT NULL, request TEXT NOT NULL,
     seed INTEGER NOT NULL, images INTEGER NOT NULL,
-    state TEXT NOT NULL, accepted INTEGER NOT NULL DEFAULT 0, message TEXT NOT NULL DEFAULT '',
+    state TEXT NOT NULL, sent INTEGER NOT NULL DEFAULT 0, message TEXT NOT NULL DEFAULT '',
     created REAL NOT NULL, changed REAL NOT NULL,
     owner TEXT NOT NULL DEFAULT '', owner_until REAL NOT NULL DEFAULT 0,
     files TEXT NOT NULL DEFAULT '[]', result TEXT NOT NULL DEFAULT '{}',
@@ -72,7 +72,13 @@ class Intent:
 
 @dataclass(frozen=True)
 class Task:
-    """One row. `files` are paths of results; times are seconds since the epoch."""
+    """One row.
+
+    Attributes:
+        sent: whether the server may know the id; False again after it refused the submit.
+        files: paths of results.
+        created, changed, owner_until: seconds since the epoch.
+    """
 
     row_id: str
     intent: str
@@ -88,7 +94,7 @@ class Task:
     seed: int
     images: int
     state: State
-    accepted: bool
+    sent: bool
     message: str
     created: float
     changed: float
@@ -160,7 +166,7 @@ def check_spend(db: sqlite3.Connection, task: Task, now: float, limit: int) -> N
 
 def task_of(row: sqlite3.Row) -> Task:
     values: dict[str, Any] = {name: row[name] for name in row.keys()}  # noqa: SIM118  # a Row is no mapping
-    values["accepted"] = bool(values["accepted"])
+    values["sent"] = bool(values["sent"])
     for name in ("request", "files", "result"):
         values[name] = json.loads(cast("str", values[name]))
     return Task(**values)

@@ -29,9 +29,13 @@ PATH_PREFIX = "/AIGCImgOpenServ/saas"
 ENV_ID = "IMG_OPEN_ACCESS_KEY_ID"
 ENV_SECRET = "IMG_OPEN_ACCESS_KEY_SECRET"
 
+URL_NAME = "url-"  # how names of profiles that were made from an address begin
+
 Storage = Literal["none", "inline", "s3", "served"]
 Dialect = Literal["cloud", "gateway"]
 
+_STORAGE_UNSET = cast("Storage", "")  # resolved when a profile is made
+_DIALECT_UNSET = cast("Dialect", "")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FILE_VERSION = 1
 
@@ -63,7 +67,7 @@ class Profile:
     base_url: str
     access_key_id: str = field(default="", repr=False)
     access_key_secret: str = field(default="", repr=False)
-    storage: Storage = cast("Storage", "")
+    storage: Storage = _STORAGE_UNSET
     storage_options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     deadline_s: float = 1800.0
     poll_s: float = 0.5
@@ -73,7 +77,7 @@ class Profile:
     spend_limit_images: int = 1000
     allow_private_results: bool = False
     auto_remote: bool = False
-    dialect: Dialect = cast("Dialect", "")
+    dialect: Dialect = _DIALECT_UNSET
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", normal_base_url(self.base_url, self.name))
@@ -240,7 +244,7 @@ def profile_for_url(url: str, **changes: Any) -> Profile:
     The dialect is the gateway's and pictures travel inline unless `changes` say otherwise.
     """
     settings: dict[str, Any] = {"storage": "inline", "dialect": "gateway", **changes}
-    return Profile(name=settings.pop("name", f"url-{urlsplit(url).netloc}"), base_url=url, **settings)
+    return Profile(name=settings.pop("name", f"{URL_NAME}{urlsplit(url).netloc}"), base_url=url, **settings)
 
 
 def _cloud_profile() -> Profile:

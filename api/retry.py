@@ -87,8 +87,8 @@ def interruptible(
         call: the blocking work.
         bound_s: seconds in all; then `NetworkError` is raised although the call may still run.
         what: names the call in the error text.
-        abandoned: called in the worker thread with the value (None after an error) when nobody waits
-            any more.
+        abandoned: after `Cancelled` only: called in the worker thread with the value (None after an
+            error) once the call has ended.
 
     Raises:
         Cancelled: within 0.2 s of the wish; the call itself goes on unattended.
@@ -123,7 +123,7 @@ def interruptible(
     while not outcome.ready.wait(LOOK_S):
         if cancelled() and not leave():
             raise Cancelled(f"Stopped during {what}.", started=True)
-        if time.monotonic() > end and not leave():
+        if time.monotonic() > end and not outcome.ready.is_set():
             raise NetworkError(
                 f"No complete answer to {what} within {bound_s:g} s.",
                 "Check the connection and whether the server is overloaded, then try again.",

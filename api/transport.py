@@ -31,6 +31,14 @@ REPLY_MOST_BYTES = 32 * MEBIBYTE
 _IDLE_S = 4.0  # a pooled connection that rested longer may have been closed by the other side
 _UPLOAD_BYTES_PER_S = 64 * 1024  # the slowest upload that a time bound still allows for
 _SHOWN = 200
+# What OpenSSL says when no common ground was found: before any byte of the call was sent.
+_HANDSHAKE = {
+    "WRONG_VERSION_NUMBER",
+    "UNSUPPORTED_PROTOCOL",
+    "NO_PROTOCOLS_AVAILABLE",
+    "TLSV1_ALERT_PROTOCOL_VERSION",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE",
+}
 
 _PATH = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
 
@@ -196,6 +204,7 @@ def _never_sent(error: BaseException) -> bool:
 
     early = (
         requests.exceptions.ConnectTimeout,
+        requests.exceptions.ProxyError,  # the tunnel was not built; keys and body go through a tunnel only
         requests.exceptions.InvalidURL,
         requests.exceptions.InvalidSchema,
         requests.exceptions.InvalidHeader,
@@ -210,7 +219,7 @@ def _never_sent(error: BaseException) -> bool:
         if not todo:
             return False
         current = todo.pop()
-        if isinstance(current, early):
+        if isinstance(current, early) or getattr(current, "reason", None) in _HANDSHAKE:
             return True
         if isinstance(current, BaseException):
             todo += [getattr(current, "reason", None), current.__cause__, *current.args[:2]]

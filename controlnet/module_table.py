@@ -12,9 +12,7 @@ Returns = Literal["rgb", "embedding", "inpaint", "none"]
 
 @dataclass(frozen=True)
 class Slider:
-    """One number a module takes. A hidden slider exists (0 to 1, default 0.5) but is not used by the
-    module.
-    """
+    """One number of a module. A hidden slider (0 to 1, default 0.5) is not used by the module."""
 
     label: str
     minimum: float

@@ -91,10 +91,9 @@ def models_for_tag(tag: str, names: Iterable[str]) -> list[str]:
 
 
 def default_model(tag: str, names: Iterable[str]) -> str:
-    """The model chosen for a control type: the first with "11" before its hash bracket, else the first, else
-    None.
+    """The model chosen for a control type: the first with "11" in its name, else the first, else "None".
 
-    ("11" stands for the ControlNet 1.1 family: `control_v11p_sd15_canny [d14c016b]`.)
+    "11" stands for the ControlNet 1.1 family (`control_v11p_sd15_canny [d14c016b]`); hashes do not count.
     """
     offered = models_for_tag(tag, names)[1:]
     for name in offered:

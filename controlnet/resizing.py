@@ -67,9 +67,7 @@ def high_quality_resize(image: Picture, size: tuple[int, int]) -> Picture:
 
 
 def count_colors(image: Picture, limit: int) -> int:
-    """The number of distinct colours of an (H, W, 3) picture, or any number >= `limit` if there are that
-    many.
-    """
+    """The number of colours of an (H, W, 3) picture, or any number >= `limit` if there are so many."""
     rows: Picture = np.reshape(image, (-1, 3))
     if rows.dtype != np.uint8:
         whole = rows.astype(np.uint8)
@@ -116,9 +114,7 @@ def _to_two_levels(image: Picture, thin: bool, prune: bool) -> NDArray[np.uint8]
 
 
 def non_maximum_suppression(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Keeps the pixels that are the greatest along at least one of the four directions of their 3x3
-    window.
-    """
+    """Keeps the pixels that are the greatest in one of the four directions of their 3x3 window."""
     import cv2
 
     kept = np.zeros_like(gray)
@@ -134,9 +130,7 @@ def non_maximum_suppression(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def thin_lines(gray: NDArray[np.uint8], prune: bool) -> NDArray[np.uint8]:
-    """Lines of a 0/255 picture thinned to one pixel; with `prune` the outermost pixels of their ends go
-    too.
-    """
+    """Lines of a 0/255 picture thinned to one pixel; with `prune` their outermost pixels go too."""
     for _ in range(_THINNING_ROUNDS):
         gray, changed = _peel(gray, _THINNING)
         if not changed:

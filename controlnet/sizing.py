@@ -48,8 +48,7 @@ def target_size(width: int, height: int) -> tuple[int, int]:
 def pixel_perfect_resolution(
     image_h: int, image_w: int, target_h: int, target_w: int, resize_mode: ResizeMode
 ) -> int:
-    """The processor_res at which the map needs no enlarging: the picture's short side after the coming
-    resize.
+    """The processor_res whose map needs no enlarging: the picture's short side after the resize.
 
     It replaces the unit's processor_res without a range check. With the hires fix the low-res target counts.
     """
@@ -89,7 +88,7 @@ def resize_image_with_pad(
     height, width = working_size(color.shape[0], color.shape[1], resolution)
     if height < 1 or width < 1:
         raise PictureError(
-            f"At processor_res {resolution:g} a picture of {color.shape[1]} x {color.shape[0]} pixels vanishes.",
+            f"At processor_res {resolution:g} a picture of {color.shape[1]} x {color.shape[0]} vanishes.",
             "Use a processor_res of 64 or more.",
         )
     grows = resolution > min(color.shape[:2])

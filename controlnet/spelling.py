@@ -142,7 +142,7 @@ def read_payload(data: Mapping[str, Any], known: frozenset[str]) -> Reading:
             fields[field], wire[came_as[field]] = read(fields[field], notices)
     if "enabled" not in fields:
         notices.append(
-            'A unit without "enabled" counts as enabled here (the web UI since 1.1.449 would skip it).'
+            'A unit without "enabled" counts as enabled here (the web UI since May 2024 would skip it).'
         )
     if extra.get("guess_mode"):
         notices.append("guess_mode is kept but has no effect: control_mode took its place in ControlNet 1.1.")
@@ -156,7 +156,7 @@ def _given_twice(field: str, first: Any, second: Any, first_key: str, second_key
     if first in (None, ""):
         return False
     raise InvalidRequest(
-        f"A ControlNet unit gives {first_key} and {second_key}, two names of the same thing, with two values.",
+        f"A ControlNet unit gives {first_key} and {second_key}, two names of one field, with two values.",
         "Leave one of them out.",
         field=field,
     )

@@ -150,8 +150,10 @@ class ControlNetUnit(BaseModel):
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         # A picture inside the payload would make every log line and traceback megabytes long.
+        extra = self.__pydantic_extra__ or {}
         for name in self.model_fields_set:
-            value = getattr(self, name)
+            # An unknown key may have the name of one of our methods.
+            value = extra[name] if name in extra else getattr(self, name)
             if isinstance(value, str) and len(value) > 80:
                 value = f"{scrub_link(value)[:60]}... ({len(value)} characters)"
             yield name, value
@@ -185,9 +187,7 @@ class ControlNetUnit(BaseModel):
         return copy.deepcopy(self.__pydantic_extra__ or {})
 
     def sliders(self) -> tuple[float, float, float, list[str]]:
-        """processor_res, threshold_a, threshold_b as the module uses them, and notices (see
-        effective_sliders).
-        """
+        """processor_res, threshold_a and _b as the module uses them, and notices (see effective_sliders)."""
         return effective_sliders(self.module, self.processor_res, self.threshold_a, self.threshold_b)
 
     def to_wire(self) -> dict[str, Any]:
@@ -195,7 +195,7 @@ class ControlNetUnit(BaseModel):
         return copy.deepcopy(self._wire)
 
     def to_webui(self) -> dict[str, Any]:
-        """The payload in the dialect of the web UI (1.1.449 and later): its own key names, `enabled`
+        """The payload in the dialect of the web UI (1.1.448 and later): its own key names, `enabled`
         explicit.
         """
         payload: dict[str, Any] = {"enabled": self.enabled}
@@ -208,9 +208,7 @@ class ControlNetUnit(BaseModel):
         return payload
 
     def replace(self, **changes: Any) -> ControlNetUnit:
-        """A validated copy with some fields changed (by the names of this class); the keys keep their
-        spelling.
-        """
+        """A validated copy with fields of this class changed; the payload's keys keep their spelling."""
         payload = self.to_wire()
         for field in changes:
             if field not in _KNOWN:

@@ -101,7 +101,5 @@ def is_soft_in_high_res(module: str) -> bool:
 
 
 def acts_in_pass(hr_option: HrOption, high_res: bool) -> bool:
-    """Whether a unit's residuals count in this pass. Without a hires fix there is one pass, and hr_option is
-    moot.
-    """
+    """Whether a unit's residuals count in this pass of a hires fix (without one hr_option is moot)."""
     return hr_option is HrOption.BOTH or (hr_option is HrOption.HIGH) == high_res

@@ -52,8 +52,7 @@ def calls_active(start: float, end: float, calls_per_step: Sequence[int], total_
 
 
 def active_step_range(start: float, end: float, total_steps: int) -> tuple[int, int] | None:
-    """First and last step (from 0) of a first-order run whose model call the unit acts in; None if there is
-    none.
+    """First and last step (from 0) of a first-order run that the unit acts in; None if there is none.
 
     For hosts that open and close a window by sigma: use the sigmas of these two steps.
     """

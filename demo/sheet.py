@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Cell = tuple[NDArray[np.uint8], str]
 
-CELL, GAP, CAPTION, TITLE = 192, 12, 22, 30
+CELL, GAP, CAPTION, TITLE = 192, 12, 40, 30  # pixels; a caption has room for two lines
 PROMPTS = [
     "a red star on a blue background",
     "a yellow star on a green background",
@@ -45,7 +45,7 @@ def labelled_grid(rows: list[tuple[str, list[Cell]]]) -> NDArray[np.uint8]:
         for column, (picture, text) in enumerate(cells):
             left = GAP + column * (CELL + GAP)
             sheet.paste(fitted(picture), (left, top + TITLE - 4))
-            draw.text((left, top + TITLE + CELL), text, fill=(70, 70, 70), font=small)
+            draw.text((left, top + TITLE + CELL), wrapped(text, small), fill=(70, 70, 70), font=small)
     return np.asarray(sheet)
 
 
@@ -56,6 +56,18 @@ def fitted(picture: NDArray[np.uint8]) -> Any:
     image = Image.fromarray(picture).convert("RGB")
     method = Image.Resampling.NEAREST if max(image.size) <= CELL // 2 else Image.Resampling.LANCZOS
     return ImageOps.pad(image, (CELL, CELL), method, color=(255, 255, 255))
+
+
+def wrapped(text: str, font: Any) -> str:
+    """The text with a line break before the first word that would not fit under a picture."""
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > CELL:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
 
 
 def caption_font(size: int) -> Any:
@@ -110,7 +122,14 @@ def drawn(engine: Any, source: NDArray[np.uint8], prompt: str = PROMPTS[0], **un
     from ..storage.pictures import Pictures
 
     pictures = Pictures()
-    args = {"module": "canny", "model": "canny", "enabled": True, "image_link": pictures.add(source), **unit}
+    args = {
+        "module": "canny",
+        "model": "canny",
+        "enabled": True,
+        "pixel_perfect": True,
+        "image_link": pictures.add(source),
+        **unit,
+    }
     body = {
         "prompt": prompt,
         "steps": 20,

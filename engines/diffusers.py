@@ -1,3 +1,4 @@
+# pyright: basic
 """The local engine: one process, no ComfyUI, Stable Diffusion 1.x checkpoints and ControlNets through diffusers.
 
 Meanings (steps, seeds, emphasis, control modes, step windows, hires fix) are the web UI's; the sampling loop is
@@ -22,7 +23,15 @@ from .diffusers_load import Loader, Networks, require_diffusers
 from .diffusers_prompt import TextEncoder
 from .diffusers_report import request_infos
 from .diffusers_samplers import SamplerPlan, plan_sampler
-from .diffusers_units import ReadyUnit, geometry_of, load_units, make_unit, shown_maps, unit_files, unit_notices
+from .diffusers_units import (
+    ReadyUnit,
+    geometry_of,
+    load_units,
+    make_unit,
+    shown_maps,
+    unit_files,
+    unit_notices,
+)
 from .models import LocalModels, ModelFile
 from .types import Info, Progress, Result
 
@@ -63,7 +72,10 @@ class DiffusersEngine:
         self._lock = threading.Lock()
         self._stop: CancelledFn | None = None
         self._runtime = PlainRuntime(
-            device, threads=threads, folders=annotators, is_cancelled=lambda: self._stop is not None and self._stop()
+            device,
+            threads=threads,
+            folders=annotators,
+            is_cancelled=lambda: self._stop is not None and self._stop(),
         )
 
     def run(
@@ -93,7 +105,7 @@ class DiffusersEngine:
             MissingDependency, Unsupported: samplers, modules and model families this engine has not.
             TaskFailed: the networks produced no picture (not a number, out of memory).
         """
-        report = progress or (lambda _: None)
+        report = progress or _nobody
 
         def check() -> None:
             if cancelled is not None and cancelled():
@@ -102,13 +114,16 @@ class DiffusersEngine:
         with self._turn(check, report), _threads(self._threads), _memory_errors():
             self._stop = cancelled
             try:
-                return self._run(request, pictures or _public_pictures(), report, check)
+                return self._run(request, pictures or _public_pictures(), progress, check)
             finally:
                 self._stop = None
 
-    def _run(self, request: Request, pictures: Pictures, report: ProgressFn, check: Callable[[], None]) -> Result:
+    def _run(
+        self, request: Request, pictures: Pictures, progress: ProgressFn | None, check: Callable[[], None]
+    ) -> Result:
         import torch
 
+        report = progress or _nobody
         infos = request_infos(request)
         plan = plan_sampler(request.sampler_index)
         infos += _sampler_infos(plan)
@@ -123,7 +138,9 @@ class DiffusersEngine:
         networks = self._loader.checkpoint(checkpoint)
         vae, said = self._vae(request, checkpoint)
         infos += said
-        networks = Networks(networks.unet, vae or networks.vae, networks.text_encoder, networks.tokenizer, networks.scheduler)
+        networks = Networks(
+            networks.unet, vae or networks.vae, networks.text_encoder, networks.tokenizer, networks.scheduler
+        )
         units = load_units(files, self._loader, networks.unet.config.cross_attention_dim)
         skip, said = _clip_skip(request, networks)
         infos += said
@@ -143,12 +160,12 @@ class DiffusersEngine:
                 units=ready,
                 init=init,
                 encoder=TextEncoder(networks, skip, device),
-                prompt=extract_loras(request.prompt)[0],
+                prompt=extract_loras(request.prompt).text,
                 device=device,
                 dtype=dtype,
                 offload=offload,
                 check=check,
-                progress=report,
+                progress=progress,
             )
             group = request.batch_size if device.type == "cuda" else 1
             images = Job(setting).run(seeds, group)
@@ -225,6 +242,10 @@ class DiffusersEngine:
             self._lock.release()
 
 
+def _nobody(progress: Progress) -> None:
+    """Where reports go when nobody asked for them."""
+
+
 def _public_pictures() -> Pictures:
     from ..storage.pictures import Pictures
 
@@ -291,7 +312,9 @@ def _move(module: Any, device: Any, dtype: Any) -> None:
 def _sampler_infos(plan: SamplerPlan) -> list[Info]:
     if not plan.note:
         return []
-    return [Info("sampler_index", "approximated", f"{plan.spec.name} differs from the web UI's: {plan.note}.")]
+    return [
+        Info("sampler_index", "approximated", f"{plan.spec.name} differs from the web UI's: {plan.note}.")
+    ]
 
 
 def _clip_skip(request: Request, networks: Networks) -> tuple[int, list[Info]]:

@@ -1,3 +1,4 @@
+# pyright: basic
 """ControlNet units while sampling: which hint, which calls, and how strongly each residual acts."""
 
 from __future__ import annotations
@@ -110,12 +111,21 @@ class ControlPass:
         return (None, None) if total is None else (total[:-1], total[-1])
 
     def _unit_residuals(
-        self, network: Any, hint: Any, scales: Scales, sample: Any, timestep: Any, context: Any, uncond: list[bool]
+        self,
+        network: Any,
+        hint: Any,
+        scales: Scales,
+        sample: Any,
+        timestep: Any,
+        context: Any,
+        uncond: list[bool],
     ) -> list[Any] | None:
         import torch
 
         # Rows on which every scale is zero need no run; the others give the same values without them.
-        sides = [any(scale[1] for scale in scales) if row else any(scale[0] for scale in scales) for row in uncond]
+        sides = [
+            any(scale[1] for scale in scales) if row else any(scale[0] for scale in scales) for row in uncond
+        ]
         rows = [index for index, wanted in enumerate(sides) if wanted]
         if not rows:
             return None

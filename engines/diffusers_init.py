@@ -1,3 +1,4 @@
+# pyright: basic
 """The init image and its mask, prepared and pasted back as the web UI's img2img tab does."""
 
 from __future__ import annotations
@@ -65,10 +66,9 @@ def prepare_init(request: Request, picture: Frame, mask: Frame | None, size: tup
         return _only_masked(request, rgb, soft, size)
     if not latent:
         rgb = img2img.resize_image(request.resize_mode, rgb, width, height)
-    soft = img2img.resize_image(0 if latent else request.resize_mode, soft, width, height)
-    overlay_mask = np.clip(soft.astype(np.uint16) * 2, 0, 255).astype(np.uint8)
+    soft = _sized_mask(0 if latent else request.resize_mode, soft, width, height)
     base = rgb if not latent else img2img.resize_image(0, rgb, width, height)
-    overlay = np.dstack([base, 255 - overlay_mask])
+    overlay = np.dstack([base, 255 - img2img.overlay_mask(soft)])
     return InitPicture(_filled(request, rgb, soft), soft, overlay, None, latent, request.inpainting_fill)
 
 
@@ -90,10 +90,12 @@ def _only_masked(request: Request, rgb: Frame, soft: Frame, size: tuple[int, int
     part = np.ascontiguousarray(rgb[top:bottom, left:right])
     part_mask = np.ascontiguousarray(soft[top:bottom, left:right])
     part = img2img.resize_image(2, part, width, height)
-    part_mask = img2img.resize_image(2, part_mask, width, height)
+    part_mask = _sized_mask(2, part_mask, width, height)
     overlay = np.dstack([rgb, 255 - soft])
     paste = (left, top, right - left, bottom - top)
-    return InitPicture(_filled(request, part, part_mask), part_mask, overlay, paste, False, request.inpainting_fill)
+    return InitPicture(
+        _filled(request, part, part_mask), part_mask, overlay, paste, False, request.inpainting_fill
+    )
 
 
 def _filled(request: Request, picture: Frame, mask: Frame) -> Frame:
@@ -104,39 +106,14 @@ def _filled(request: Request, picture: Frame, mask: Frame) -> Frame:
 
 
 def soft_mask(mask: Frame, request: Request) -> NDArray[np.uint8]:
-    """The mask as gray (transparency counts where there is any), inverted if asked, blurred per axis."""
-    import cv2
-
-    gray = img2img_mask(mask)
-    if request.inpainting_mask_invert:
-        gray = 255 - gray
-    blur_x, blur_y = request.mask_blur_xy
-    for sigma, across in ((blur_x, True), (blur_y, False)):
-        if sigma > 0:
-            length = 2 * int(2.5 * sigma + 0.5) + 1
-            gray = cv2.GaussianBlur(gray, (length, 1) if across else (1, length), sigma)
-    return np.ascontiguousarray(gray)
+    """The mask as gray uint8 (H, W), inverted if asked and blurred per axis."""
+    gray = img2img.read_mask(mask, invert=bool(request.inpainting_mask_invert))
+    return np.ascontiguousarray(img2img.blur_mask(gray, *request.mask_blur_xy))
 
 
-def img2img_mask(mask: Frame) -> NDArray[np.uint8]:
-    """A mask picture as gray uint8 (H, W): real transparency if it has any (above 128), else brightness."""
-    if mask.ndim == 2:
-        return mask
-    if mask.shape[2] == 1:
-        return mask[:, :, 0]
-    if mask.shape[2] == 4 and mask[:, :, 3].min() < 255:
-        return np.where(mask[:, :, 3] > 128, np.uint8(255), np.uint8(0))
-    weights = np.array([19595, 38470, 7471], np.uint32)  # Pillow's "L", 16-bit fixed point
-    return ((mask[:, :, :3].astype(np.uint32) @ weights + 0x8000) >> 16).astype(np.uint8)
-
-
-def latent_mask(mask: NDArray[np.uint8], height: int, width: int) -> Any:
-    """A soft mask as torch float32 (1, 1, height, width) of zeros and ones (1 = repaint)."""
-    import torch
-    from PIL import Image
-
-    small = np.asarray(Image.fromarray(mask).resize((width, height)), dtype=np.float32) / 255.0
-    return torch.from_numpy(np.around(small))[None, None]
+def _sized_mask(mode: int, mask: Frame, width: int, height: int) -> NDArray[np.uint8]:
+    sized = img2img.resize_image(mode, mask, width, height)
+    return np.ascontiguousarray(sized if sized.ndim == 2 else sized[:, :, 0])
 
 
 def paste_back(result: NDArray[np.uint8], init: InitPicture) -> NDArray[np.uint8]:
@@ -146,10 +123,14 @@ def paste_back(result: NDArray[np.uint8], init: InitPicture) -> NDArray[np.uint8
     height, width = init.overlay.shape[:2]
     base = np.zeros((height, width, 3), np.uint8)
     if init.paste is None:
-        base = result if result.shape[:2] == (height, width) else img2img.resize_image(1, result, width, height)
+        base = (
+            result if result.shape[:2] == (height, width) else img2img.resize_image(1, result, width, height)
+        )
     else:
         x, y, paste_width, paste_height = init.paste
-        base[y : y + paste_height, x : x + paste_width] = img2img.resize_image(1, result, paste_width, paste_height)
+        base[y : y + paste_height, x : x + paste_width] = img2img.resize_image(
+            1, result, paste_width, paste_height
+        )
     keep = init.overlay[:, :, 3:].astype(np.float32) / 255.0
     mixed = init.overlay[:, :, :3] * keep + base * (1.0 - keep)
     return np.rint(mixed).astype(np.uint8)

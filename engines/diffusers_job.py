@@ -1,3 +1,4 @@
+# pyright: basic
 """One request on its way through the networks: passes, images, pictures."""
 
 from __future__ import annotations
@@ -6,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..a1111.img2img import img2img_steps
+from ..a1111.img2img import img2img_steps, latent_mask
 from ..a1111.noise import ImageNoise
 from ..base.errors import InvalidRequest
 from ..controlnet.sizing import hires_target
 from ..controlnet.window import calls_of_order
 from .diffusers_control import ControlPass
-from .diffusers_init import InitPicture, latent_mask, paste_back
+from .diffusers_init import InitPicture, paste_back
 from .diffusers_load import Networks
 from .diffusers_pictures import (
     LATENT_UPSCALERS,
@@ -106,12 +107,17 @@ def passes_of(request: Request, img2img: bool) -> list[Pass]:
     first = Pass(request.steps, 0, size)
     if not request.enable_hr:
         return [first]
-    plan = hires_target(request.width, request.height, request.hr_scale, request.hr_resize_x, request.hr_resize_y)
+    plan = hires_target(
+        request.width, request.height, request.hr_scale, request.hr_resize_x, request.hr_resize_y
+    )
     steps = request.hr_second_pass_steps or request.steps
     length, t_enc = img2img_steps(steps, request.denoising_strength, steps)
     if length < t_enc + 1:
         raise InvalidRequest.field(
-            "denoising_strength", request.denoising_strength, "greater than 0 with enable_hr", "Common are 0.3 to 0.7."
+            "denoising_strength",
+            request.denoising_strength,
+            "greater than 0 with enable_hr",
+            "Common are 0.3 to 0.7.",
         )
     width, height = plan.final_latent
     return [first, Pass(length, length - t_enc - 1, (height, width), hires=True)]
@@ -171,7 +177,9 @@ class Job:
 
     def _second_pass(self, run: Pass, latents: Any, seeds: list[int]) -> Any:
         request, vae = self._set.request, self._set.networks.vae
-        plan = hires_target(request.width, request.height, request.hr_scale, request.hr_resize_x, request.hr_resize_y)
+        plan = hires_target(
+            request.width, request.height, request.hr_scale, request.hr_resize_x, request.hr_resize_y
+        )
         name = request.hr_upscaler or "Latent"
         if name in PICTURE_UPSCALERS:
             pictures = [upscale_picture(each, name, plan.upscale_to) for each in decode(vae, latents)]
@@ -185,6 +193,7 @@ class Job:
 
     def _init_latents(self, init: InitPicture, size: tuple[int, int], noise: Any) -> tuple[Any, Any]:
         """(latents (B, 4, h, w) of the init picture, mask (1, 1, h, w) with 1 = repaint, or None)."""
+        import torch
         import torch.nn.functional as functional
 
         latents = encode(self._set.networks.vae, init.picture).to(self._set.device)
@@ -193,7 +202,9 @@ class Job:
         latents = latents.expand(noise.shape[0], -1, -1, -1)
         if init.mask is None:
             return latents, None
-        mask = latent_mask(init.mask, *size).to(latents.device)
+        mask = torch.from_numpy(latent_mask(init.mask, size[1], size[0]).copy())[None, None].to(
+            latents.device
+        )
         if init.fill == 2:
             latents = latents * (1.0 - mask) + noise * mask
         elif init.fill == 3:
@@ -201,7 +212,12 @@ class Job:
         return latents, mask
 
     def _sample(
-        self, run: Pass, schedule: Schedule, latents: Any, generators: list[Any], keep: Callable[[Any], Any] | None = None
+        self,
+        run: Pass,
+        schedule: Schedule,
+        latents: Any,
+        generators: list[Any],
+        keep: Callable[[Any], Any] | None = None,
     ) -> Any:
         shared = self._guides[run.hires]
         guidance = Guidance(
@@ -231,8 +247,8 @@ class Job:
     def _guidance(self, run: Pass) -> Guidance:
         request, networks = self._set.request, self._set.networks
         # The web UI schedules prompt editing over the steps asked for, also where img2img runs only some of them.
-        steps = run.steps if run.hires else request.steps
-        prompts = PromptPlan(self._set.prompt, request.negative_prompt, steps, run.hires)
+        second = run.steps if run.hires else None
+        prompts = PromptPlan(self._set.prompt, request.negative_prompt, request.steps, second)
         for text in prompts.texts():
             self._set.encoder.encode(text)
         control = ControlPass(

@@ -1,3 +1,4 @@
+# pyright: basic
 """Reads checkpoints, control models and VAEs from disk into diffusers' classes. No hub is ever asked."""
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ def require_diffusers() -> None:
         import transformers  # noqa: F401
     except ImportError as error:
         raise MissingDependency(
-            f"The local engine needs diffusers and transformers ({error}).", "pip install 'img-open[standalone]'"
+            f"The local engine needs diffusers and transformers ({error}).",
+            "pip install 'img-open[standalone]'",
         ) from error
 
 
@@ -90,14 +92,18 @@ def _load_checkpoint(file: ModelFile) -> Networks:
     networks = _checkpoint_folder(file) if file.path.is_dir() else _checkpoint_file(file)
     config = networks.unet.config
     if config.get("addition_embed_type") is not None:
-        raise Unsupported(f"{file.name} is of the SDXL family.", "This engine runs Stable Diffusion 1.x checkpoints.")
+        raise Unsupported(
+            f"{file.name} is of the SDXL family.", "This engine runs Stable Diffusion 1.x checkpoints."
+        )
     if config.in_channels != 4:
         raise Unsupported(
             f"{file.name} takes {config.in_channels} input channels (an inpainting or editing checkpoint).",
             "Use an ordinary checkpoint; masks work with it.",
         )
     if config.cross_attention_dim != networks.text_encoder.config.hidden_size:
-        raise InvalidRequest(f"Text encoder and U-Net of {file.name} do not belong together.", "Check the folder.")
+        raise InvalidRequest(
+            f"Text encoder and U-Net of {file.name} do not belong together.", "Check the folder."
+        )
     _log.info("loaded checkpoint %s", file.name)
     return networks
 
@@ -108,8 +114,14 @@ def _checkpoint_folder(file: ModelFile) -> Networks:
     folder = file.path
     index = _json(folder / "model_index.json")
     pipeline = str(index.get("_class_name", "?"))
-    if not pipeline.startswith("StableDiffusion") or "XL" in pipeline or pipeline.startswith("StableDiffusion3"):
-        raise Unsupported(f"{file.name} is a {pipeline}.", "This engine runs Stable Diffusion 1.x checkpoints.")
+    if (
+        not pipeline.startswith("StableDiffusion")
+        or "XL" in pipeline
+        or pipeline.startswith("StableDiffusion3")
+    ):
+        raise Unsupported(
+            f"{file.name} is a {pipeline}.", "This engine runs Stable Diffusion 1.x checkpoints."
+        )
     with _readable(file):
         return Networks(
             unet=_pretrained("UNet2DConditionModel", folder / "unet"),
@@ -127,9 +139,13 @@ def _checkpoint_file(file: ModelFile) -> Networks:
     config = file.config or SD15
     weights = read_weights(file.path)
     if any(key.startswith("conditioner.embedders.") for key in weights):
-        raise Unsupported(f"{file.name} is of the SDXL family.", "This engine runs Stable Diffusion 1.x checkpoints.")
+        raise Unsupported(
+            f"{file.name} is of the SDXL family.", "This engine runs Stable Diffusion 1.x checkpoints."
+        )
     if not any(key.startswith(_LDM_UNET) for key in weights):
-        raise InvalidRequest(f"{file.name} is not a checkpoint: it has no '{_LDM_UNET}' weights.", "Check the file.")
+        raise InvalidRequest(
+            f"{file.name} is not a checkpoint: it has no '{_LDM_UNET}' weights.", "Check the file."
+        )
     _check_width(file, config, weights)
     tokenizer = config / "tokenizer" if (config / "tokenizer").is_dir() else SD15 / "tokenizer"
     with _readable(file):
@@ -166,7 +182,9 @@ def _load_controlnet(file: ModelFile) -> Any:
     if file.path.is_dir():
         name = str(_json(file.path / "config.json").get("_class_name", "?"))
         if name != "ControlNetModel":
-            raise Unsupported(f"The control model {file.name} is a {name}.", "This engine runs ControlNet models.")
+            raise Unsupported(
+                f"The control model {file.name} is a {name}.", "This engine runs ControlNet models."
+            )
         with _readable(file):
             model = _pretrained("ControlNetModel", file.path)
     else:
@@ -299,6 +317,10 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise MissingModel(f"{path.parent.name}/{path.name} is missing.", "The model folder is incomplete.") from error
+        raise MissingModel(
+            f"{path.parent.name}/{path.name} is missing.", "The model folder is incomplete."
+        ) from error
     except ValueError as error:
-        raise InvalidRequest(f"{path.parent.name}/{path.name} is not JSON.", "Get the model again.") from error
+        raise InvalidRequest(
+            f"{path.parent.name}/{path.name} is not JSON.", "Get the model again."
+        ) from error

@@ -1,3 +1,4 @@
+# pyright: basic
 """Pictures to latents and back, previews, and the latents' own resizing."""
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def encode(vae: Any, picture: NDArray[np.uint8]) -> Any:
     """uint8 (H, W, 3) to scaled latents, float32 (1, 4, H/8, W/8): the mean of the encoder's distribution."""
     import torch
 
-    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]  # a copy: Pillow gives read-only arrays
+    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[
+        None
+    ]  # a copy: Pillow gives read-only arrays
     pixels = (pixels.to(vae.device, torch.float32) / 127.5 - 1.0).to(vae.dtype)
     latents = vae.encode(pixels).latent_dist.mode().float()
     return latents * vae.config.scaling_factor
@@ -55,7 +58,9 @@ def decode(vae: Any, latents: Any) -> list[NDArray[np.uint8]]:
     for one in latents.split(1):
         pixels = vae.decode((one / vae.config.scaling_factor).to(vae.dtype), return_dict=False)[0].float()
         if not bool(pixels.isfinite().all()):
-            raise TaskFailed("The VAE produced values that are not numbers (NaN).", "Use another VAE (sd_vae).")
+            raise TaskFailed(
+                "The VAE produced values that are not numbers (NaN).", "Use another VAE (sd_vae)."
+            )
         pixels = (pixels[0].permute(1, 2, 0) * 0.5 + 0.5).clamp(0, 1)
         # Cut, not rounded: the web UI and ComfyUI both do so.
         pictures.append((pixels.cpu().numpy() * 255.0).astype(np.uint8))
@@ -74,7 +79,9 @@ def upscale_latents(latents: Any, upscaler: str, size: tuple[int, int], truncate
     import torch.nn.functional as functional
 
     mode, antialias = LATENT_UPSCALERS[upscaler]
-    resized = functional.interpolate(latents, size=(size[1] // 8, size[0] // 8), mode=mode, antialias=antialias)
+    resized = functional.interpolate(
+        latents, size=(size[1] // 8, size[0] // 8), mode=mode, antialias=antialias
+    )
     return cut_latents(resized, truncate)
 
 

@@ -1,3 +1,4 @@
+# pyright: basic
 """Prompts to text vectors, the web UI's way: chunks of 75 tokens, emphasis that keeps the mean, AND, editing."""
 
 from __future__ import annotations
@@ -5,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..a1111.prompt import parse_and, parse_attention, parse_schedule
+from ..a1111.prompt import BREAK, BREAK_WEIGHT, parse_and, parse_attention, parse_schedule
 
 CHUNK = 75
 #: A chunk's end moves back to the last comma within this many tokens (the web UI's default).
@@ -61,9 +62,13 @@ class TextEncoder:
         if all(weight == 1.0 for weight in chunk.weights):
             return vectors
         weights = torch.tensor([1.0, *chunk.weights, 1.0], device=vectors.device)
-        before = vectors.mean()
-        vectors = vectors * weights[None, :, None]
-        return vectors * (before / vectors.mean())
+        emphasised = vectors * weights[None, :, None]
+        before, after = vectors.mean(), emphasised.mean()
+        # The web UI divides by the new mean, which works because CLIP's vectors have one (about a tenth of
+        # their spread). Where a text model centres its vectors the quotient is noise, up to infinity.
+        if min(abs(before), abs(after)) < 0.01 * vectors.std():
+            return emphasised
+        return emphasised * (before / after)
 
     def chunks(self, text: str) -> list[_Chunk]:
         """Tokens and weights in chunks of 75, padded with the end token; at least one chunk."""
@@ -72,14 +77,16 @@ class TextEncoder:
         chunk = _Chunk()
         last_comma = -1
         for piece, weight in parse_attention(text):
-            if piece == "BREAK" and weight == -1:
+            if piece == BREAK and weight == BREAK_WEIGHT:
                 done.append(self._padded(chunk))
                 chunk, last_comma = _Chunk(), -1
                 continue
             for token in self._tokens(piece):
                 if [token] == comma:
                     last_comma = len(chunk.tokens)
-                elif len(chunk.tokens) == CHUNK and last_comma != -1 and CHUNK - last_comma <= COMMA_BACKTRACK:
+                elif (
+                    len(chunk.tokens) == CHUNK and last_comma != -1 and CHUNK - last_comma <= COMMA_BACKTRACK
+                ):
                     cut = last_comma + 1
                     rest = _Chunk(chunk.tokens[cut:], chunk.weights[cut:])
                     done.append(self._padded(_Chunk(chunk.tokens[:cut], chunk.weights[:cut])))
@@ -99,7 +106,9 @@ class TextEncoder:
         return _Chunk([*chunk.tokens, *[end] * missing], [*chunk.weights, *[1.0] * missing])
 
     def _tokens(self, text: str) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids)
+        return list(
+            self._tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids
+        )
 
 
 class PromptPlan:
@@ -108,13 +117,15 @@ class PromptPlan:
     Args:
         prompt: the positive prompt, without LoRA tags.
         negative: the negative prompt.
-        steps: steps this sampling run executes.
-        hires: whether this is the second pass (fractions in editing brackets then run from 1 to 2).
+        steps: steps the request asks for.
+        hires_steps: for the second pass of the hires fix the steps it runs; None for the first.
     """
 
-    def __init__(self, prompt: str, negative: str, steps: int, hires: bool = False) -> None:
-        self._parts = [(weight, schedule_of(text, steps, hires)) for text, weight in parse_and(prompt)]
-        self._negative = schedule_of(negative, steps, hires)
+    def __init__(self, prompt: str, negative: str, steps: int, hires_steps: int | None = None) -> None:
+        parts, texts = parse_and(prompt)
+        schedules = [parse_schedule(text, steps, hires_steps) for text in texts]
+        self._parts = [(weight, schedules[index]) for index, weight in parts]
+        self._negative = parse_schedule(negative, steps, hires_steps)
 
     @property
     def weights(self) -> list[float]:
@@ -133,13 +144,6 @@ class PromptPlan:
     def negative(self, call: int) -> str:
         """The negative text at model call `call`."""
         return _at(self._negative, call)
-
-
-def schedule_of(text: str, steps: int, hires: bool) -> list[tuple[int, str]]:
-    """Editing brackets as entries (last call index, text)."""
-    if hires:
-        return [(int(end), str(part)) for end, part in parse_schedule(text, steps, hires_steps=steps)]
-    return [(int(end), str(part)) for end, part in parse_schedule(text, steps)]
 
 
 def _at(entries: list[tuple[int, str]], call: int) -> str:

@@ -1,3 +1,4 @@
+# pyright: basic
 """What this engine does not honour in a request, said field by field."""
 
 from __future__ import annotations
@@ -37,14 +38,24 @@ def request_infos(request: Request) -> list[Info]:
         if not _empty(value)
     ]
     infos += [
-        Info(f"alwayson_scripts.override_settings.{name}", "refused", "Left out: this engine has no such setting.")
+        Info(
+            f"alwayson_scripts.override_settings.{name}",
+            "refused",
+            "Left out: this engine has no such setting.",
+        )
         for name, value in request.override_settings.items()
         if name not in _SETTINGS and not _empty(value)
     ]
     if request.restore_faces:
-        infos.append(Info("restore_faces", "refused", "Left out: there is no face restoration in this engine."))
+        infos.append(
+            Info("restore_faces", "refused", "Left out: there is no face restoration in this engine.")
+        )
     if request.image_cfg_scale is not None:
-        infos.append(Info("image_cfg_scale", "refused", "Left out: it means something for InstructPix2Pix models only."))
+        infos.append(
+            Info(
+                "image_cfg_scale", "refused", "Left out: it means something for InstructPix2Pix models only."
+            )
+        )
     infos += _prompt_infos(request)
     infos += _size_infos(request)
     infos += _pass_infos(request)
@@ -64,7 +75,8 @@ def _empty(value: Any) -> bool:
 
 
 def _prompt_infos(request: Request) -> list[Info]:
-    names = [lora.name for lora in extract_loras(request.prompt)[1]]
+    found = extract_loras(request.prompt)
+    names = [*(lora.name for lora in found.loras), *found.others]
     if not names:
         return []
     return [Info("prompt", "refused", f"Left out: LoRA and other extra networks ({', '.join(names)}).")]
@@ -81,7 +93,13 @@ def _size_infos(request: Request) -> list[Info]:
 def _pass_infos(request: Request) -> list[Info]:
     if request.init_image is None:
         if request.init_mask is not None:
-            return [Info("alwayson_scripts.mask_link", "refused", "Left out: a mask needs an init image (image_link).")]
+            return [
+                Info(
+                    "alwayson_scripts.mask_link",
+                    "refused",
+                    "Left out: a mask needs an init image (image_link).",
+                )
+            ]
         if request.enable_hr and request.hr_upscaler not in (None, "", *LATENT_UPSCALERS, *PICTURE_UPSCALERS):
             text = f"{request.hr_upscaler!r} needs an upscaling network that this engine has not; 'Latent' was used."
             return [Info("hr_upscaler", "refused", text)]
@@ -96,9 +114,15 @@ def _unit_infos(place: str, unit: ControlNetUnit) -> list[Info]:
         return []
     infos = [Info(place, "notice", text) for text in unit.notices]
     if unit.union_control_type.value != "Unknown":
-        infos.append(Info(f"{place}.union_control_type", "refused", "Left out: union models are not available here."))
+        infos.append(
+            Info(f"{place}.union_control_type", "refused", "Left out: union models are not available here.")
+        )
     if unit.module == "tile_colorfix+sharp":
-        infos.append(Info(f"{place}.module", "approximated", "The sharpening of the unconditional part is left out."))
+        infos.append(
+            Info(f"{place}.module", "approximated", "The sharpening of the unconditional part is left out.")
+        )
     if unit.ipadapter_input is not None:
-        infos.append(Info(f"{place}.ipadapter_input", "refused", "Left out: IP-Adapters are not available here."))
+        infos.append(
+            Info(f"{place}.ipadapter_input", "refused", "Left out: IP-Adapters are not available here.")
+        )
     return infos

@@ -1,3 +1,4 @@
+# pyright: basic
 """One sampling run: a schedule, a denoiser, and what happens between two model calls."""
 
 from __future__ import annotations
@@ -112,7 +113,9 @@ def _rows(
     for length in dict.fromkeys(each.shape[1] for each in vectors):
         members = [index for index, each in enumerate(vectors) if each.shape[1] == length]
         batch = sample.repeat(len(members), 1, 1, 1).to(dtype)
-        context = torch.cat([vectors[index].expand(images, -1, -1) for index in members]).to(batch.device, dtype)
+        context = torch.cat([vectors[index].expand(images, -1, -1) for index in members]).to(
+            batch.device, dtype
+        )
         sides = [uncond[index] for index in members for _ in range(images)]
         down, middle = guidance.control.residuals(call, batch, timestep, context, sides)
         output = guidance.unet(

@@ -1,3 +1,4 @@
+# pyright: basic
 """The request's samplers, as diffusers' schedulers.
 
 Names and what they mean are the web UI's. Grids follow k-diffusion's (`uniform`: steps evenly spaced from the
@@ -212,8 +213,17 @@ def _build(plan: SamplerPlan, betas: dict[str, Any], steps: int, seeds: list[int
 
     kind = getattr(diffusers, plan.class_name)
     known = inspect.signature(kind.__init__).parameters
-    names = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type")
-    options = {name: betas[name] for name in (*names, "rescale_betas_zero_snr") if name in betas and name in known}
+    names = (
+        "num_train_timesteps",
+        "beta_start",
+        "beta_end",
+        "beta_schedule",
+        "trained_betas",
+        "prediction_type",
+    )
+    options = {
+        name: betas[name] for name in (*names, "rescale_betas_zero_snr") if name in betas and name in known
+    }
     options |= {name: False for name in ("clip_sample", "set_alpha_to_one") if name in known}
     if "timestep_spacing" in known:
         options["timestep_spacing"] = "linspace"

@@ -1,3 +1,4 @@
+# pyright: basic
 """From the request's units to what the sampling loop needs: control images, control models, latent blends."""
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..a1111.img2img import read_mask
 from ..base.errors import InvalidRequest, Unsupported
 from ..base.pictures import flatten_over_white
 from ..controlnet.modules import find_module
@@ -15,7 +17,6 @@ from ..controlnet.sizing import to_hint
 from ..preprocessors.control import Geometry, UnitControl, control_for_unit
 from ..preprocessors.postprocess import needs_post_process, post_process
 from .diffusers_control import PreparedUnit
-from .diffusers_init import img2img_mask
 from .diffusers_load import Loader
 from .diffusers_pictures import encode
 from .models import LocalModels, ModelFile
@@ -122,7 +123,7 @@ def make_unit(
         raise Unsupported(f"{unit_place(index)}: the module {unit.module} gives no control picture.")
     region = None
     if unit.effective_region_mask:
-        gray = img2img_mask(pictures.get(unit.effective_region_mask)).astype(np.float32) / 255.0
+        gray = read_mask(pictures.get(unit.effective_region_mask)).astype(np.float32) / 255.0
         region = torch.from_numpy(gray)[None, None]
     high = None if control.high is None else torch.from_numpy(to_hint(control.high))
     low = torch.from_numpy(to_hint(control.low))
@@ -151,7 +152,9 @@ def unit_notices(ready: ReadyUnit, device: str) -> list[Info]:
     place = unit_place(ready.prepared.index)
     infos = [Info(place, "notice", text) for text in ready.control.notices]
     if ready.prepared.unit.low_vram and device != "cuda":
-        infos.append(Info(f"{place}.low_vram", "notice", f"Nothing to save on {device}; the result is the same."))
+        infos.append(
+            Info(f"{place}.low_vram", "notice", f"Nothing to save on {device}; the result is the same.")
+        )
     return infos
 
 

@@ -276,7 +276,9 @@ class RemoteEngine:
 
     def _outgoing(self, request: Request, task: Task, pictures: Pictures | None, job: _Job) -> Request:
         """The request as it is sent: id, seed, and links instead of pictures."""
-        linker = self._linker or linker_for(self.profile)
+        if self._linker is None:
+            self._linker = linker_for(self.profile)
+        linker = self._linker
 
         def told(what: str) -> None:
             if job.cancelled():

@@ -189,8 +189,7 @@ class Submitter:
         """One submit. A stop while it is in flight leaves a helper behind that tells the journal its fate."""
 
         def late(server_id: str | None) -> None:
-            if server_id is not None:
-                self._journal.mark_accepted(task.row_id, server_id)
+            if server_id is not None and self._journal.mark_arrived_late(task.row_id, server_id):
                 self.cancel_at_server(self._journal.get(task.row_id))
 
         try:
@@ -217,7 +216,8 @@ class Submitter:
         self._journal.set_state(task.row_id, "uncertain", why)
         return TaskUncertain(
             f"Task {task.task_id} may or may not be running at {task.server}: {why}",
-            "It is not submitted again by itself. Running the same request again looks it up once more; "
-            "to submit it again (it may then be paid twice) or to drop it, say so in the journal.",
+            f"It is not submitted again by itself. You decide: `img-open tasks resume {task.task_id}` (or "
+            "running the request again) looks it up once more; `tasks retry` has it submitted again, which "
+            "may be paid twice; `tasks drop` forgets it.",
             task_id=task.task_id,
         )

@@ -23,7 +23,7 @@ Work = Callable[[ProgressFn, Callable[[], bool]], T]
 
 POLL_SECONDS = 0.1
 # How long an interrupted node waits for the remote side to hear of it. Afterwards the thread goes on alone.
-GRACE_SECONDS = 0.3
+GRACE_SECONDS = 0.25
 
 _log = get_logger("nodes")
 

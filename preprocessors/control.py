@@ -141,6 +141,8 @@ def control_for_unit(
     picture, mode = _choose(unit, image, mask, init_image, init_mask, geometry)
     if init_image is not None and init_mask is not None and _follows_crop(unit, geometry):
         picture = _crop_only_masked(picture, _soft_mask(init_mask, geometry), mode, geometry)
+    if unit.module == "inpaint_only+lama" and mode is ResizeMode.FILL:
+        picture = _extended(picture, geometry)
     height, width = geometry.target
     resolution, a, b, notices = effective_sliders(unit.module, unit.processor_res, unit.threshold_a, unit.threshold_b)
     if unit.pixel_perfect:
@@ -229,26 +231,10 @@ def _choose(
 
 def _soft_mask(mask: Frame, geometry: Geometry) -> Frame:
     """The img2img mask as gray, inverted if asked, blurred per axis: uint8 `(H, W)`."""
-    import cv2
-
-    gray = _mask_gray(frames.check_frame(mask))
-    if geometry.inpainting_mask_invert:
-        gray = 255 - gray
-    for sigma, across in ((geometry.mask_blur_x, True), (geometry.mask_blur_y, False)):
-        if sigma > 0:
-            length = 2 * int(2.5 * sigma + 0.5) + 1
-            gray = cv2.GaussianBlur(gray, (length, 1) if across else (1, length), sigma)
-    return np.ascontiguousarray(gray)
-
-
-def _mask_gray(mask: Frame) -> Frame:
-    if mask.shape[2] == 1:
-        return mask[:, :, 0]
-    if mask.shape[2] == 4 and mask[:, :, 3].min() < 255:
-        return np.where(mask[:, :, 3] > 128, np.uint8(255), np.uint8(0))
-    # Pillow's "L": the ITU-R 601 weights in 16-bit fixed point.
-    weights = np.array([19595, 38470, 7471], np.uint32)
-    return ((mask[:, :, :3].astype(np.uint32) @ weights + 0x8000) >> 16).astype(np.uint8)
+    painted = frames.check_frame(mask)
+    painted = painted[:, :, 0] if painted.shape[2] == 1 else painted
+    gray = img2img.read_mask(painted, bool(geometry.inpainting_mask_invert))
+    return img2img.blur_mask(gray, geometry.mask_blur_x, geometry.mask_blur_y)
 
 
 def _follows_crop(unit: ControlNetUnit, geometry: Geometry) -> bool:
@@ -269,7 +255,15 @@ def _crop_only_masked(picture: Frame, mask: Frame, mode: ResizeMode, geometry: G
     if picture.shape[2] == 3:
         return crop(picture)
     # The mask apart from the colours: as alpha it would be multiplied into them while resampling.
-    return np.dstack([crop(np.ascontiguousarray(picture[:, :, :3])), crop(np.ascontiguousarray(picture[:, :, 3]))])
+    colour, alpha = np.ascontiguousarray(picture[:, :, :3]), frames.gray_to_rgb(np.ascontiguousarray(picture[:, :, 3]))
+    return np.dstack([crop(colour), crop(alpha)[:, :, 0]])
+
+
+def _extended(picture: Frame, geometry: Geometry) -> Frame:
+    """The picture in the middle of the final target, what lies around it masked: LaMa fills that too."""
+    final = geometry.hires or geometry.target
+    extended = detectmap_proc(picture, "inpaint_only+lama", ResizeMode.FILL, *final)
+    return extended.clip(0, 255).astype(np.uint8)
 
 
 def with_seed(geometry: Geometry, seed: int, subseed: int = -1) -> Geometry:

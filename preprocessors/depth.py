@@ -67,11 +67,13 @@ def zoe(pictures: Sequence[Frame], call: Call) -> list[Frame]:
         pixels = tensors.to_device(inputs, call.runtime) / 255.0
         # The mean with the mirrored picture's depth, as the network's authors infer.
         depth = (_zoe_depth(made, pixels) + _zoe_depth(made, pixels.flip(3)).flip(2)) / 2
-    maps: list[Frame] = []
-    for values in depth.cpu().numpy():
-        near, far = np.percentile(values, 2), np.percentile(values, 85)
-        maps.append(_gray(1.0 - (values - near) / max(far - near, 1e-6), kept))
-    return maps
+    return [_gray(_near_is_white(values), kept) for values in depth.cpu().numpy()]
+
+
+def _near_is_white(depth: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The 2nd percentile becomes 1, the 85th 0; a flat depth gives 1."""
+    near, far = np.percentile(depth, 2), np.percentile(depth, 85)
+    return 1.0 - (depth - near) / max(far - near, 1e-12)
 
 
 def _zoe_depth(made: Any, pixels: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import networks
@@ -26,6 +27,8 @@ from bookkeeping import Average, Run
 SHARES = {"none": 0.25, "canny": 0.42, "depth": 0.33}
 #: Share of the rows with an empty (or meaningless) prompt, for classifier-free guidance.
 EMPTY = 0.12
+#: Seconds between two averagings of the processes' weights.
+ROUND = 12.0
 
 
 class Cache:
@@ -146,57 +149,66 @@ def loss_of(learners, cache: Cache, random: np.random.Generator, alphas: torch.T
 
 
 def _worker(rank: int, processes: int, work: Path, minutes: float, seed: int, batch: int) -> None:
-    """One process: same weights everywhere, gradients averaged after each step."""
+    """One process: steps of its own for some seconds, then all take the mean of their weights.
+
+    On a machine with other work to do, averaging gradients after each step would make every process wait
+    for the slowest. Here each does as many steps as it can, and counts for as many in the mean.
+    """
     from diffusers import DDIMScheduler
 
     torch.set_num_threads(1)
     if processes > 1:
-        distributed.init_process_group(
-            "gloo", init_method=f"file://{(work / 'rendezvous').resolve()}", rank=rank, world_size=processes
-        )
+        rendezvous = f"file://{(work / 'rendezvous').resolve()}"
+        distributed.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=processes)
     learners = _learners(seed)
     parameters = list(learners.parameters())
     optimizer = torch.optim.AdamW(parameters, 1e-3, betas=(0.9, 0.99), weight_decay=0.01)
-    average = Average(parameters, 0.9985)
+    average = Average(parameters, 0.95)
     run = Run(work, "joint", minutes, 1.2e-3)
     parts = {"learners": learners, "optimizer": optimizer, "average": average}
     run.restore(parts)
     random = np.random.default_rng([seed, 4, rank, run.step])
     data = Cache(work, seed)
     alphas = DDIMScheduler(**networks.SCHEDULER).alphas_cumprod
-    if rank == 0:
-        run.save(parts, force=not run.path.exists())
     while True:
-        # Process 0's clock counts for all: they must agree on the last step.
+        # Process 0's clock counts for all: they must agree on the last round.
         clock = torch.tensor([run.progress, run.learning_rate()], dtype=torch.float64)
         if processes > 1:
             distributed.broadcast(clock, 0)
         if clock[0] >= 1:
             break
-        losses = loss_of(learners, data, random, alphas, batch)
-        optimizer.zero_grad()
-        losses["loss"].backward()
-        if processes > 1:
-            flat = torch.cat([parameter.grad.flatten() for parameter in parameters])
-            distributed.all_reduce(flat)
-            means = (flat / processes).split([parameter.numel() for parameter in parameters])
-            for parameter, mean in zip(parameters, means, strict=True):
-                parameter.grad.copy_(mean.view_as(parameter))
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         for group in optimizer.param_groups:
             group["lr"] = clock[1].item()
-        optimizer.step()
+        steps, ends = 0, time.monotonic() + ROUND
+        while not steps or time.monotonic() < ends:
+            losses = loss_of(learners, data, random, alphas, batch)
+            optimizer.zero_grad()
+            losses["loss"].backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            steps += 1
+            if rank == 0:
+                run.log(25, **{name: value.item() for name, value in losses.items()}, rate=clock[1].item())
+        if processes > 1:
+            _take_mean(parameters, steps)
         average.update()
         if rank == 0:
-            run.log(**{name: value.item() for name, value in losses.items()}, rate=clock[1].item())
             run.save(parts)
-        else:
-            run.step += 1
     if rank == 0:
         run.save(parts, force=True)
     if processes > 1:
         distributed.barrier()
         distributed.destroy_process_group()
+
+
+def _take_mean(parameters: list[torch.nn.Parameter], steps: int) -> None:
+    """Replace the weights by their mean over all processes, each counted as often as it made steps."""
+    with torch.no_grad():
+        flat = torch.cat([*(parameter.flatten() for parameter in parameters), torch.ones(1)]) * steps
+        distributed.all_reduce(flat)
+        means = (flat[:-1] / flat[-1]).split([parameter.numel() for parameter in parameters])
+        for parameter, mean in zip(parameters, means, strict=True):
+            parameter.copy_(mean.view_as(parameter))
 
 
 def train(work: Path, minutes: float, seed: int, processes: int, batch: int) -> None:

@@ -34,8 +34,8 @@ class Gateway:
         """Everything it has printed."""
         return (self.folder / "gateway.log").read_text("utf-8", errors="replace")
 
-    def start(self, timeout: float = 120) -> Gateway:
-        """Start and wait until it answers."""
+    def launch(self) -> None:
+        """Start the process."""
         self.folder.mkdir(parents=True, exist_ok=True)
         arguments = ["serve", "--port", str(self.port), "--data", str(self.folder / "data")]
         with (self.folder / "gateway.log").open("ab") as log:
@@ -46,9 +46,12 @@ class Gateway:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+
+    def wait(self, timeout: float = 120) -> Gateway:
+        """Wait until it answers."""
         until = time.monotonic() + timeout
         while time.monotonic() < until:
-            if self._process.poll() is not None:
+            if self._process is None or self._process.poll() is not None:
                 break
             try:
                 with urllib.request.urlopen(f"{self.url}/healthz", timeout=5):

@@ -43,23 +43,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def make_tiny_models(folder: Path, models: Path) -> None:
+def make_tiny_models(folder: Path, python: Path, models: Path) -> None:
     """Random weights shaped like SD1.5, small enough for a CPU, written with ComfyUI's own classes."""
     subprocess.run(
-        [str(python_of(folder)), str(Path(__file__).with_name("tiny_models.py")), str(folder), str(models)],
+        [str(python), str(Path(__file__).with_name("tiny_models.py")), str(folder), str(models)],
         check=True,
         capture_output=True,
         timeout=280,
-        env=environment(models),
+        env=environment(models.parent),
     )
-
-
-def python_of(folder: Path) -> Path:
-    """The Python that runs this checkout."""
-    found = find()
-    assert not isinstance(found, str)
-    assert found[0] == folder
-    return found[1]
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -128,7 +120,7 @@ class Host:
         """Everything the server has printed."""
         return (self.base / "server.log").read_text("utf-8", errors="replace")
 
-    def start(self, timeout: float = 120) -> Host:
+    def launch(self) -> None:
         """Make the base directory and start the server in it."""
         for name in ("custom_nodes", "input", "output", "user", "temp"):
             (self.base / name).mkdir(parents=True, exist_ok=True)
@@ -149,9 +141,12 @@ class Host:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=environment(self.base), stdout=log, stderr=subprocess.STDOUT
             )
+
+    def wait_until_up(self, timeout: float = 180) -> Host:
+        """Wait until it answers and has loaded the pack."""
         until = time.monotonic() + timeout
         while time.monotonic() < until:
-            if self.process.poll() is not None:
+            if self.process is None or self.process.poll() is not None:
                 raise RuntimeError(f"ComfyUI ended at once:\n{self.log[-3000:]}")
             try:
                 known = self.get("/object_info")

@@ -45,17 +45,22 @@ def base() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def gateway(base: Path) -> Iterator[Gateway]:
     """`img-open serve` with the demo model, and the profile `local` that leads to it."""
-    server = Gateway(base / "gateway").start()
-    server.write_profile(base / "img-open-home", "local")
-    yield server
-    server.stop()
+    server = Gateway(base / "gateway")
+    try:
+        server.launch()
+        server.write_profile(base / "img-open-home", "local")
+        yield server.wait()
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="session")
-def host(comfyui: tuple[Path, Path], base: Path) -> Iterator[Host]:
-    """The running server."""
+def host(comfyui: tuple[Path, Path], base: Path, gateway: Gateway) -> Iterator[Host]:
+    """The running server, with the tiny models made while it starts."""
     server = Host(*comfyui, base)
-    make_tiny_models(comfyui[0], base / "models")
-    server.start()
-    yield server
-    server.stop()
+    try:
+        server.launch()
+        make_tiny_models(*comfyui, base / "models")
+        yield server.wait_until_up()
+    finally:
+        server.stop()

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from img_open.api.request import Request
 from img_open.engines.diffusers import DiffusersEngine
 from img_open.engines.models import LocalModels

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from img_open.engines import diffusers_job
 
 
@@ -39,7 +38,9 @@ def test_balanced_full_window_equals_stable_diffusion_controlnet_pipeline(
 
     result = run(body([unit()], steps=5, sampler_index=sampler, cfg_scale=5))
     networks = engine._loader.checkpoint(models.find_checkpoint("demo"))
-    betas = {key: value for key, value in networks.scheduler.items() if key.startswith(("beta", "num_t", "pred"))}
+    betas = {
+        key: value for key, value in networks.scheduler.items() if key.startswith(("beta", "num_t", "pred"))
+    }
     pipeline = diffusers.StableDiffusionControlNetPipeline(
         vae=networks.vae,
         text_encoder=networks.text_encoder,

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from img_open.base.errors import InvalidRequest, MissingModel, PictureError, Unsupported
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/controlnet/tables.json").read_text(encoding="utf-8"))
@@ -20,7 +19,9 @@ def rows_of(control_calls, unet_calls, call=0):
     """Per residual: (ratio on the unconditional row, ratio on the conditional row) of what the U-Net got."""
     down, middle = control_calls.outputs[call]
     got = unet_calls.keywords[call]
-    pairs = zip([*down, middle], [*got["down_block_additional_residuals"], got["mid_block_additional_residual"]])
+    pairs = zip(
+        [*down, middle], [*got["down_block_additional_residuals"], got["mid_block_additional_residual"]]
+    )
     ratios = []
     for made, given in pairs:
         cond_row = made[-1]
@@ -73,7 +74,9 @@ def test_a_disabled_unit_equals_no_unit(run, body, unit):
     assert disabled.control_images == []
 
 
-@pytest.mark.parametrize(("start", "end", "expected"), [(0, 1, 8), (0, 0, 2), (0.5, 1, 3), (0.25, 0.5, 3), (1, 1, 0)])
+@pytest.mark.parametrize(
+    ("start", "end", "expected"), [(0, 1, 8), (0, 0, 2), (0.5, 1, 3), (0.25, 0.5, 3), (1, 1, 0)]
+)
 def test_the_window_counts_steps_with_the_lag_of_one_call(run, body, unit, canny, spy, start, end, expected):
     calls = spy(canny)
     run(body([unit(guidance_start=start, guidance_end=end)], steps=8))
@@ -83,9 +86,16 @@ def test_the_window_counts_steps_with_the_lag_of_one_call(run, body, unit, canny
     assert len(calls) == expected
 
 
-@pytest.mark.parametrize("row", [row for row in GOLDEN["denoiser_calls"]["rows"] if row[0] in
-                                 ("Euler", "Euler a", "Heun", "LMS", "DPM2", "DPM2 a", "DPM++ 2M Karras", "PLMS")
-                                 and row[2] is None], ids=lambda row: row[0])
+@pytest.mark.parametrize(
+    "row",
+    [
+        row
+        for row in GOLDEN["denoiser_calls"]["rows"]
+        if row[0] in ("Euler", "Euler a", "Heun", "LMS", "DPM2", "DPM2 a", "DPM++ 2M Karras", "PLMS")
+        and row[2] is None
+    ],
+    ids=lambda row: row[0],
+)
 def test_calls_are_counted_as_the_web_ui_counts_them(run, body, unit, unet, canny, spy, row):
     sampler, steps, _, counters = row
     control, main = spy(canny), spy(unet)
@@ -99,7 +109,12 @@ def test_calls_are_counted_as_the_web_ui_counts_them(run, body, unit, unet, cann
 
 def test_any_number_of_units_adds_up(run, body, unit, unet, spy):
     main = spy(unet)
-    units = [unit(weight=0.5), unit(model="depth", module="none", weight=0.4), unit(weight=0.5), unit(weight=0.2)]
+    units = [
+        unit(weight=0.5),
+        unit(model="depth", module="none", weight=0.4),
+        unit(weight=0.5),
+        unit(weight=0.2),
+    ]
     together = run(body(units, steps=1))
     assert len(together.control_images) == 4
     sums = main.keywords[0]["mid_block_additional_residual"]
@@ -143,7 +158,11 @@ def test_inpaint_units_mark_masked_pixels_with_minus_one(run, body, unit, pictur
     mask = np.zeros((80, 96), np.uint8)
     mask[:, 48:] = 255
     calls = spy(canny)
-    fields = {"module": "inpaint_global_harmonious", "mask": pictures.add(mask, "mask"), "resize_mode": "Just Resize"}
+    fields = {
+        "module": "inpaint_global_harmonious",
+        "mask": pictures.add(mask, "mask"),
+        "resize_mode": "Just Resize",
+    }
     result = run(body([unit(**fields)], steps=1))
     hint = calls.keywords[0]["controlnet_cond"][0]
     assert bool((hint[:, :, 40:] == -1).all())
@@ -190,7 +209,9 @@ def test_a_unit_without_a_model_is_an_error_that_lists_models(run, body, unit):
         run(body([unit(model="None")]))
 
 
-@pytest.mark.parametrize("module", ["reference_only", "ip-adapter_clip_sd15", "revision_clipvision", "clip_vision"])
+@pytest.mark.parametrize(
+    "module", ["reference_only", "ip-adapter_clip_sd15", "revision_clipvision", "clip_vision"]
+)
 def test_modules_that_work_without_a_controlnet_are_refused(run, body, unit, module):
     with pytest.raises(Unsupported, match=r"args\[0\]"):
         run(body([unit(module=module)]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from img_open.base.errors import InvalidRequest
 
 
@@ -103,7 +102,9 @@ def test_clip_skip_acts_and_more_layers_than_there_are_is_said(run, body):
     setting = "CLIP_stop_at_last_layers"
     assert not equal(plain, run(body(always_on={"override_settings": {setting: 2}})).images)
     result = run(body(always_on={"override_settings": {setting: 12}}))
-    assert [(info.field.rsplit(".", 1)[-1], info.verdict) for info in result.infos] == [(setting, "approximated")]
+    assert [(info.field.rsplit(".", 1)[-1], info.verdict) for info in result.infos] == [
+        (setting, "approximated")
+    ]
 
 
 def test_the_task_id_comes_back(run, body):

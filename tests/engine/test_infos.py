@@ -33,7 +33,14 @@ def test_each_field_that_is_left_out_is_named(run, body, fields, field):
 
 
 @pytest.mark.parametrize(
-    "fields", [{"restore_faces": False}, {"styles": []}, {"tiling": False}, {"script_name": None}, {"hr_upscaler": "x"}]
+    "fields",
+    [
+        {"restore_faces": False},
+        {"styles": []},
+        {"tiling": False},
+        {"script_name": None},
+        {"hr_upscaler": "x"},
+    ],
 )
 def test_values_that_ask_for_nothing_are_not_mentioned(run, body, fields):
     assert run(body(steps=1, **fields)).infos == []

@@ -7,10 +7,9 @@ import json
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
-
 from img_open.base.errors import InvalidRequest, MissingModel
 from img_open.engines.models import LocalModels
+from safetensors.numpy import save_file
 
 
 def weights(path, *keys):
@@ -92,7 +91,10 @@ def test_the_hash_is_the_last_resort(comfy):
     assert file.short_hash() == digest[:10]
     assert models.find_checkpoint(f"renamed.safetensors [{digest[:10]}]") == file
     assert models.find_checkpoint(digest[:10]) == file
-    assert models.find_checkpoint(f"SD/revAnimated_v122 [{digest[:10]}]").name == "SD/revAnimated_v122.safetensors"
+    assert (
+        models.find_checkpoint(f"SD/revAnimated_v122 [{digest[:10]}]").name
+        == "SD/revAnimated_v122.safetensors"
+    )
 
 
 def test_a_web_ui_vae_name_matches_without_its_double_ending(comfy):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from img_open.base.errors import InvalidRequest, PictureError
 from img_open.engines.diffusers_job import Pass, passes_of
 from img_open.engines.diffusers_pictures import LATENT_UPSCALERS
 
 
-@pytest.mark.parametrize(("steps", "strength", "calls"), [(10, 0.6, 7), (20, 0.5, 11), (5, 1.0, 5), (4, 0.0, 1)])
+@pytest.mark.parametrize(
+    ("steps", "strength", "calls"), [(10, 0.6, 7), (20, 0.5, 11), (5, 1.0, 5), (4, 0.0, 1)]
+)
 def test_img2img_runs_the_web_ui_s_number_of_steps(run, body, square_link, unet, spy, steps, strength, calls):
     main = spy(unet)
     run(body(steps=steps, denoising_strength=strength, always_on={"image_link": square_link}))
@@ -39,7 +40,8 @@ def test_low_strength_keeps_the_init_image(run, body, square_link, square):
     wanted = np.asarray(Image.fromarray(square).resize((64, 64))).astype(int)
     gap = {
         strength: np.abs(
-            run(body(steps=10, denoising_strength=strength, always_on={"image_link": square_link})).images[0] - wanted
+            run(body(steps=10, denoising_strength=strength, always_on={"image_link": square_link})).images[0]
+            - wanted
         ).mean()
         for strength in (0.0, 0.9)
     }
@@ -104,7 +106,9 @@ def test_a_mask_of_another_size_with_only_masked_is_an_error(run, body, pictures
 
 def test_a_mask_without_an_init_image_is_said(run, body, right_half):
     result = run(body(steps=1, always_on={"mask_link": right_half}))
-    assert [(info.field, info.verdict) for info in result.infos] == [("alwayson_scripts.mask_link", "refused")]
+    assert [(info.field, info.verdict) for info in result.infos] == [
+        ("alwayson_scripts.mask_link", "refused")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +175,9 @@ def test_the_annotator_runs_once_and_its_map_serves_both_passes(run, body, unit,
     assert [each.shape for each in result.control_images] == [(128, 128, 3), (64, 64, 3)]
 
 
-@pytest.mark.parametrize(("option", "passes"), [("Both", [64, 128]), ("Low res only", [64]), ("High res only", [128])])
+@pytest.mark.parametrize(
+    ("option", "passes"), [("Both", [64, 128]), ("Low res only", [64]), ("High res only", [128])]
+)
 def test_hr_option_picks_the_pass(run, body, unit, canny, spy, option, passes):
     calls = spy(canny)
     run(body([unit(hr_option=option)], enable_hr=True, steps=1, denoising_strength=0.9))

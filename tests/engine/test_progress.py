@@ -8,7 +8,6 @@ import time
 import numpy as np
 import pytest
 import torch
-
 from img_open.base.errors import Cancelled, TaskFailed
 from img_open.engines.diffusers_pictures import Previews
 
@@ -98,7 +97,7 @@ class Clock:
 class BigVae:
     """Stands for a real VAE: too large to decode previews with."""
 
-    class decoder:  # noqa: N801
+    class decoder:
         @staticmethod
         def parameters():
             return [torch.empty(10_000_000, device="meta")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-
 from img_open.engines.diffusers_prompt import PromptPlan, TextEncoder
 
 
@@ -66,6 +65,12 @@ def test_and_makes_weighted_parts_and_editing_follows_the_calls():
     assert [plan.negative(call).strip() for call in range(4)] == ["a c", "a c", "a c", "b c"]
 
 
+def test_the_second_pass_counts_shares_from_one_to_two():
+    assert PromptPlan("[a:b:1.5] c", "", 10, 4).positive(3) == ["b c"]
+    assert PromptPlan("[a:b:1.5] c", "", 10, 4).positive(2) == ["a c"]
+    assert PromptPlan("[a:b:0.5] c", "", 10, 4).positive(0) == ["b c"]
+
+
 def test_and_and_editing_reach_the_pictures(run, body):
     import numpy as np
 
@@ -74,7 +79,10 @@ def test_and_and_editing_reach_the_pictures(run, body):
     edited = run(body(prompt="[a red circle:a blue star:1]", steps=3)).images[0]
     assert not np.array_equal(plain, both)
     assert not np.array_equal(run(body(prompt="a red circle", steps=3)).images[0], edited)
-    assert np.array_equal(run(body(prompt="a red circle AND a blue star:0")).images[0], plain)
+    silent = run(body(prompt="a red circle AND a blue star:0")).images[0]
+    assert np.abs(silent.astype(int) - plain).max() <= 1, (
+        "three rows in one call may round otherwise than two"
+    )
 
 
 def test_prompts_of_different_length_run_together_with_control(run, body, unit):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from img_open.base.errors import InvalidRequest, MissingDependency, Unsupported
 from img_open.engines.diffusers_samplers import Schedule, plan_sampler, runnable_samplers
 
@@ -41,7 +40,9 @@ def test_dpm_sde_asks_for_its_package_where_it_is_missing(name, monkeypatch):
     import importlib.util
 
     real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda wanted, *a: None if wanted == "torchsde" else real(wanted, *a))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda wanted, *a: None if wanted == "torchsde" else real(wanted, *a)
+    )
     with pytest.raises(MissingDependency, match="torchsde"):
         plan_sampler(name)
 
@@ -75,7 +76,15 @@ def sigmas(name, steps, start=0):
     return schedule, [level for _, level in schedule.calls]
 
 
-GOLDEN_NAMES = ["Euler", "Euler a", "LMS", "DPM++ 2M", "DPM++ 2M Karras", "DPM++ 2M SDE Exponential", "DPM++ 3M SDE Karras"]
+GOLDEN_NAMES = [
+    "Euler",
+    "Euler a",
+    "LMS",
+    "DPM++ 2M",
+    "DPM++ 2M Karras",
+    "DPM++ 2M SDE Exponential",
+    "DPM++ 3M SDE Karras",
+]
 
 
 @pytest.mark.parametrize("name", GOLDEN_NAMES)
@@ -102,7 +111,9 @@ def test_txt2img_starts_at_noise_times_the_first_sigma(name):
 
 def test_uniform_ends_at_the_first_training_timestep():
     schedule, _ = sigmas("DPM++ 2M", 5)
-    assert [float(each) for each, _ in schedule.calls] == pytest.approx([999, 749.25, 499.5, 249.75, 0], abs=0.01)
+    assert [float(each) for each, _ in schedule.calls] == pytest.approx(
+        [999, 749.25, 499.5, 249.75, 0], abs=0.01
+    )
 
 
 @pytest.mark.parametrize("name", [each for each in RUNNABLE if each not in ("DDIM", "PLMS", "LCM")])
@@ -110,7 +121,9 @@ def test_a_single_step_starts_at_the_noisy_end(name):
     assert sigmas(name, 1)[1] == pytest.approx([14.6146], rel=1e-3)
 
 
-@pytest.mark.parametrize("name", ["DPM++ 2M Karras", "DPM++ 2M Exponential", "Heun Karras", "DPM2 Karras", "DPM2 a"])
+@pytest.mark.parametrize(
+    "name", ["DPM++ 2M Karras", "DPM++ 2M Exponential", "Heun Karras", "DPM2 Karras", "DPM2 a"]
+)
 def test_the_network_is_told_the_timestep_of_the_level_it_gets(name):
     """Not the nearest whole one: near the end that would be a third of the level off."""
     schedule, levels = sigmas(name, 12)

@@ -9,13 +9,12 @@ import socket
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-
 from img_open.base.errors import InvalidRequest, MissingModel, Unsupported
 from img_open.engines import diffusers_load
 from img_open.engines.diffusers import DiffusersEngine
 from img_open.engines.diffusers_load import SD15, Loader
 from img_open.engines.models import LocalModels
+from safetensors.torch import load_file, save_file
 
 from .ldm_names import unet_name, vae_name
 
@@ -71,7 +70,9 @@ def test_a_single_file_gives_the_folder_s_pixels(single, run, body, unit, pictur
     assert np.array_equal(made.images[0], wanted)
 
 
-def test_a_single_file_vae_in_either_naming(single, model_folder, config, checkpoint_weights, tmp_path, run, body, pictures):
+def test_a_single_file_vae_in_either_naming(
+    single, model_folder, config, checkpoint_weights, tmp_path, run, body, pictures
+):
     prefix = "first_stage_model."
     plain = {k.removeprefix(prefix): v for k, v in checkpoint_weights.items() if k.startswith(prefix)}
     save_file(plain, tmp_path / "mine.vae.safetensors")
@@ -147,7 +148,10 @@ def test_other_families_are_refused_in_plain_words(tmp_path, config, checkpoint_
     key = next(k for k in checkpoint_weights if k.endswith("attn2.to_k.weight"))
     with pytest.raises(Unsupported, match="width 1024"):
         load(tmp_path, {key: torch.zeros(8, 1024)}, "checkpoint", None)
-    inpainting = {**checkpoint_weights, "model.diffusion_model.input_blocks.0.0.weight": torch.zeros(48, 9, 3, 3)}
+    inpainting = {
+        **checkpoint_weights,
+        "model.diffusion_model.input_blocks.0.0.weight": torch.zeros(48, 9, 3, 3),
+    }
     with pytest.raises(Unsupported, match="9 input channels"):
         load(tmp_path, inpainting, "checkpoint", config)
 
@@ -216,7 +220,9 @@ def test_an_incomplete_folder_is_refused(tmp_path, model_folder):
 def test_a_pipeline_of_another_family_is_refused(tmp_path, model_folder):
     shutil.copytree(model_folder, tmp_path / "xl")
     index = json.loads((tmp_path / "xl/model_index.json").read_text())
-    (tmp_path / "xl/model_index.json").write_text(json.dumps({**index, "_class_name": "StableDiffusionXLPipeline"}))
+    (tmp_path / "xl/model_index.json").write_text(
+        json.dumps({**index, "_class_name": "StableDiffusionXLPipeline"})
+    )
     models = LocalModels().add(tmp_path / "xl")
     with pytest.raises(Unsupported, match="StableDiffusionXLPipeline"):
         Loader().checkpoint(models.find_checkpoint("xl"))
@@ -226,7 +232,9 @@ def test_shuffle_models_pool_their_residuals_and_spare_the_unconditional_rows(
     tmp_path, model_folder, body, unit, pictures, spy
 ):
     shutil.copytree(model_folder / "controlnet/canny", tmp_path / "control_v11e_sd15_shuffle")
-    models = LocalModels().add(model_folder, "checkpoint", name="demo").add(tmp_path / "control_v11e_sd15_shuffle")
+    models = (
+        LocalModels().add(model_folder, "checkpoint", name="demo").add(tmp_path / "control_v11e_sd15_shuffle")
+    )
     engine = DiffusersEngine(models, device="cpu")
     main = spy(engine._loader.checkpoint(models.find_checkpoint("demo")).unet)
     engine.run(body([unit(model="control_v11e_sd15_shuffle")], steps=1), pictures=pictures)

@@ -412,14 +412,14 @@ def test_the_spend_guard_stops_before_anything_is_sent(
 def test_submits_per_minute_are_waited_for(
     shared: Shared, engine_for: EngineFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("img_open.api.journal_rows.MINUTE_S", 0.8)
+    monkeypatch.setattr("img_open.api.journal_rows.MINUTE_S", 1.0)
     server = shared("gateway")
     engine = engine_for(server, per_minute=2)
     said: list[str] = []
     for number in range(4):
         engine.run(make_request(f"picture {number}"), progress=lambda report: said.append(report.message))
     starts = sorted(task["at"] for task in server.ledger()["tasks"].values())
-    assert starts[2] - starts[0] >= 0.75
+    assert starts[2] - starts[0] >= 0.7  # arrivals; the limit counts departures
     assert any("2 tasks a minute" in text for text in said)
 
 

@@ -108,7 +108,7 @@ class Server:
         **more: Any,
     ) -> dict[str, Any]:
         """Polls until the data fits; by default until the task has ended."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             data = self.info(task_id, **more)
             if until(data):

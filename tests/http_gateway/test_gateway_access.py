@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from img_open.base.errors import InvalidRequest, ProfileError, Unauthorized
 from img_open.gateway.auth import ID_HEADER, SECRET_HEADER, Keys
+from img_open.gateway.lock import FolderLock
 from img_open.gateway.settings import Settings, is_loopback
 
 TEXT = "/sd/v2/text2image"
@@ -95,26 +96,31 @@ def test_without_keys_this_machines_names_are_fine(server) -> None:
         assert response.status_code == 200
 
 
-def refused_start(tmp_path: Path, *arguments: str) -> str:
+def test_the_process_refuses_other_hosts_without_keys(tmp_path: Path) -> None:
     script = Path(__file__).with_name("tiny_server.py")
     done = subprocess.run(
-        [sys.executable, str(script), "--data", str(tmp_path / "data"), "--port", "0", *arguments],
-        capture_output=True, text=True, timeout=30, check=False,
+        [sys.executable, str(script), "--data", str(tmp_path / "data"), "--port", "0", "--host", "0.0.0.0"],
+        capture_output=True, text=True, timeout=60, check=False,
         env={**os.environ, "TINY_LEDGER": str(tmp_path / "ledger")},
     )  # fmt: skip
     assert done.returncode != 0
     assert "Listening" not in done.stdout
-    return done.stderr
-
-
-def test_the_process_refuses_other_hosts_without_keys(tmp_path: Path) -> None:
-    assert "--keys" in refused_start(tmp_path, "--host", "0.0.0.0")
+    assert "--keys" in done.stderr
 
 
 def test_a_second_gateway_on_the_same_folder_is_refused(server) -> None:
-    text = refused_start(server.folder)
-    assert "Another gateway" in text
-    assert server.session.get(server.url + "/healthz", timeout=5).ok
+    with pytest.raises(InvalidRequest, match="Another gateway"):
+        FolderLock(server.folder / "data").take()
+
+
+def test_a_folder_is_free_again_when_its_gateway_has_ended(tmp_path: Path) -> None:
+    first, second = FolderLock(tmp_path / "data"), FolderLock(tmp_path / "data")
+    first.take()
+    with pytest.raises(InvalidRequest):
+        second.take()
+    first.release()
+    second.take()
+    second.release()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", "127.0.0.1.example.com", ""])

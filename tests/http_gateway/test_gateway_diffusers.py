@@ -28,12 +28,12 @@ def request_body(body) -> dict:
         "image_link": to_data_url(encode_png(control_picture()), "image/png"),
     }  # fmt: skip
     return body(
-        "demo-task", width=128, height=128, steps=6, seed="1221212", cfg_scale=5, n_iter=2,
+        "demo-task", width=128, height=128, steps=4, seed="1221212", cfg_scale=5, n_iter=2,
         sampler_index="DPM++ 2M Karras", sd_model_checkpoint="demo", controlnet={"args": [unit]},
     )  # fmt: skip
 
 
-def test_same_request_same_pixels_over_http(launch, request_body: dict) -> None:
+def test_same_request_same_pixels_over_http(launch, body, request_body: dict) -> None:
     from img_open.engines.diffusers import DiffusersEngine
     from img_open.engines.models import LocalModels
 
@@ -43,9 +43,7 @@ def test_same_request_same_pixels_over_http(launch, request_body: dict) -> None:
     server = launch("--device", "cpu", script="demo_server.py")
     rows = server.post("/sd/v2/queryModelList", {"pageSize": 10, "pageNum": 1})["rows"]
     assert [row["sdModelCheckpoint"] for row in rows] == ["demo"]
-    rows = server.post("/sd/v2/queryModelList", {"pageSize": 10, "pageNum": 1, "modelType": "ControlNet"})[
-        "rows"
-    ]
+    rows = server.post("/sd/v2/queryModelList", {"pageSize": 10, "modelType": "ControlNet"})["rows"]
     assert "canny" in [row["sdModelCheckpoint"] for row in rows]
 
     server.post("/sd/v2/controlnet", request_body)
@@ -69,18 +67,16 @@ def test_same_request_same_pixels_over_http(launch, request_body: dict) -> None:
     failed = server.wait("missing")
     assert failed["status"] == -1
     assert "demo" in failed["desc"]
+    a_running_task_is_cancelled_within_a_step(server, body)
     assert server.stop() == 0
 
 
-def test_a_running_task_of_the_real_engine_is_cancelled_within_a_step(launch, body) -> None:
-    server = launch("--device", "cpu", script="demo_server.py")
-    server.post(
-        "/sd/v2/text2image", body("long", width=256, height=256, steps=150, sd_model_checkpoint="demo")
-    )
+def a_running_task_is_cancelled_within_a_step(server, body) -> None:
+    request = body("long", width=256, height=256, steps=150, sd_model_checkpoint="demo")
+    server.post("/sd/v2/text2image", request)
     server.wait("long", lambda data: data["status"] != 1 or data["temporaryImageDto"]["stage"] == "sampling")
     start = time.monotonic()
     server.post("/sd/v2/cancelTask", {"businessTaskId": "long"})
     data = server.wait("long")
     assert (data["status"], data["desc"]) == (-1, "cancelled")
     assert time.monotonic() - start < 3
-    server.kill()

@@ -121,7 +121,7 @@ def test_a_former_owner_cannot_send(journal: Journal, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("state", ["failed", "cancelled", "lost"])
 def test_what_ended_badly_is_a_new_attempt_under_a_new_id(state: State, journal: Journal) -> None:
     row_id = journal.begin(WISH, new_owner()).task.row_id
-    journal.mark_accepted(row_id, "")
+    journal.mark_sending(row_id, journal.get(row_id).owner)
     journal.set_state(row_id, state)
     again = journal.begin(WISH, new_owner())
     assert (again.kind, again.task.attempt, again.task.task_id) == ("new", 2, "io-1-2")
@@ -136,6 +136,17 @@ def test_an_id_that_was_refused_is_free_again(journal: Journal) -> None:
     assert corrected.task.task_id == "io-1-2", "while it is prepared for another intent it is taken"
     journal.mark_not_sent(journal.show("io-1").row_id, "failed")
     assert journal.begin(wish("third", task_id="io-1"), new_owner()).task.task_id == "io-1"
+
+
+def test_a_late_answer_counts_only_while_nobody_has_taken_the_task_up(journal: Journal) -> None:
+    owner = new_owner()
+    row_id = journal.begin(WISH, owner).task.row_id
+    journal.mark_sending(row_id, owner)
+    assert not journal.mark_arrived_late(row_id, "s"), "its owner still works at it"
+    journal.release(row_id, owner)
+    assert journal.mark_arrived_late(row_id, "s")
+    assert not journal.mark_arrived_late(row_id, "s")
+    assert journal.get(row_id).query_id == "s"
 
 
 def test_sixteen_threads_and_one_intent(journal: Journal) -> None:

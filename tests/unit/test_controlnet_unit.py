@@ -222,6 +222,15 @@ def test_a_picture_in_the_payload_does_not_fill_the_log():
     assert len(repr(ControlNetUnit(image="A" * 100_000))) < 300
 
 
+@pytest.mark.parametrize("key", ["sliders", "model_dump", "_wire", "__class__", "self", "spec", "copy", ""])
+def test_an_unknown_key_may_have_any_name(key):
+    unit = ControlNetUnit.from_wire({key: 1, "weight": 0.5})
+    assert unit.to_wire() == {key: 1, "weight": 0.5}
+    assert unit.unknown_fields == {key: 1}
+    assert "weight" in repr(unit)
+    assert unit.replace(weight=1).sliders() == unit.sliders()
+
+
 def test_keywords_take_enumerations():
     unit = ControlNetUnit(resize_mode=ResizeMode.FILL, hr_option=HrOption.HIGH, advanced_weighting=(1.0, 0.5))
     assert unit.to_wire() == {

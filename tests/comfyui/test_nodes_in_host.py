@@ -1,0 +1,160 @@
+"""What the host says about the pack: nodes, words, help pages, workflows, imports."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comfy_host import PACK, ROOT, Host, environment
+from img_open.nodes.fields import NodeTable
+from img_open.nodes.tables import NODES
+
+HEAVY = ("cv2", "diffusers", "transformers", "controlnet_aux", "matplotlib", "boto3")
+
+
+@pytest.fixture(scope="module")
+def info(host: Host) -> dict[str, Any]:
+    return host.get("/object_info")
+
+
+def test_every_node_and_no_other_is_there(info: dict[str, Any]) -> None:
+    assert {name for name in info if name.startswith("ImgOpen")} == {table.id for table in NODES}
+    assert all(info[table.id]["python_module"] == f"custom_nodes.{PACK}" for table in NODES)
+
+
+@pytest.mark.parametrize("table", NODES, ids=lambda table: table.id)
+def test_the_host_shows_what_the_tables_say(info: dict[str, Any], table: NodeTable) -> None:
+    shown = info[table.id]
+    assert (shown["display_name"], shown["category"]) == (table.title, table.category)
+    assert not shown["api_node"]
+    order = shown["input_order"]
+    assert order["required"] + order.get("optional", []) == [field.id for field in sort_required(table)]
+    for field in table.inputs:
+        kind, options = shown["input"]["required" if field.required else "optional"][field.id]
+        assert options["tooltip"] == field.tooltip
+        assert kind == (
+            field.socket or {"int": "INT", "float": "FLOAT", "bool": "BOOLEAN"}.get(field.kind, kind)
+        )
+        if field.kind != "socket":
+            assert options["default"] == field.default
+        if field.kind == "combo":
+            assert field.default in options["options"]
+    assert shown["output"] == [out.socket for out in table.outputs]
+    assert shown["output_name"] == [out.name for out in table.outputs]
+    assert all(shown["output_tooltips"])
+
+
+def sort_required(table: NodeTable) -> list[Any]:
+    return sorted(table.inputs, key=lambda field: not field.required)
+
+
+@pytest.mark.parametrize("locale", ["en", "zh"])
+def test_locales_cover_object_info(host: Host, info: dict[str, Any], locale: str) -> None:
+    served = host.get("/i18n")[locale]
+    for table in NODES:
+        shown, words = info[table.id], served["nodeDefs"][table.id]
+        ids = [name for part in ("required", "optional") for name in shown["input"].get(part, {})]
+        assert set(words["inputs"]) == set(ids)
+        assert list(words["outputs"]) == [str(number) for number in range(len(shown["output"]))]
+        for part in shown["category"].split("/"):
+            assert part in served["nodeCategories"]
+    assert "IMGOPEN_UNITS" in served["dataTypes"]
+
+
+@pytest.mark.parametrize("locale", ["en", "zh"])
+@pytest.mark.parametrize("table", NODES, ids=lambda table: table.id)
+def test_help_pages_are_served(host: Host, table: NodeTable, locale: str) -> None:
+    with urllib.request.urlopen(
+        f"{host.url}/extensions/{PACK}/docs/{table.id}/{locale}.md", timeout=10
+    ) as answer:
+        assert answer.read().decode() == (ROOT / "web" / "docs" / table.id / f"{locale}.md").read_text(
+            "utf-8"
+        )
+
+
+def test_workflows_are_offered_with_thumbnails(host: Host) -> None:
+    offered = host.get("/workflow_templates")[PACK]
+    assert set(offered) == {path.stem for path in (ROOT / "example_workflows").glob("*.json")}
+    for name in offered:
+        with urllib.request.urlopen(
+            f"{host.url}/api/workflow_templates/{PACK}/{name}.jpg", timeout=10
+        ) as picture:
+            assert picture.read(3) == b"\xff\xd8\xff"
+
+
+PROBE = """
+import asyncio, importlib.util, json, sys, time
+sys.path.insert(0, {comfyui!r})
+sys.argv = ["main.py", "--cpu"]
+import comfy.options
+comfy.options.enable_args_parsing()
+import comfy.model_management, comfy.utils, comfy.model_patcher, folder_paths, server
+from comfy_api.latest import io
+before = set(sys.modules)
+start = time.perf_counter()
+spec = importlib.util.spec_from_file_location("imported_pack", {root!r} + "/__init__.py")
+pack = importlib.util.module_from_spec(spec)
+sys.modules["imported_pack"] = pack
+spec.loader.exec_module(pack)
+import_seconds = time.perf_counter() - start
+after_import = set(sys.modules) - before
+
+async def load():
+    nodes = await (await pack.comfy_entrypoint()).get_node_list()
+    return [node.GET_SCHEMA().node_id for node in nodes]
+
+ids = asyncio.run(load())
+print("PROBE" + json.dumps({{
+    "ids": ids,
+    "has_v1": hasattr(pack, "NODE_CLASS_MAPPINGS"),
+    "after_import": sorted(after_import),
+    "after_entrypoint": sorted(set(sys.modules) - before),
+    "import_seconds": import_seconds,
+    "seconds": time.perf_counter() - start,
+}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def probe(comfyui: tuple[Path, Path], base: Path) -> dict[str, Any]:
+    """The pack loaded by path in a Python that has loaded the host's modules and nothing else."""
+    folder, python = comfyui
+    code = PROBE.format(comfyui=str(folder), root=str(ROOT))
+    done = subprocess.run(
+        [str(python), "-c", code],
+        cwd=folder,
+        env=environment(base),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "PROBE" in done.stdout, done.stderr[-3000:]
+    return json.loads(done.stdout.rpartition("PROBE")[2])
+
+
+def test_only_the_v3_door_is_open(probe: dict[str, Any]) -> None:
+    assert probe["ids"] == [table.id for table in NODES]
+    assert not probe["has_v1"]
+
+
+def test_importing_the_root_imports_nothing_else(probe: dict[str, Any]) -> None:
+    assert set(probe["after_import"]) <= {"imported_pack"}
+
+
+def test_the_nodes_bring_nothing_heavy(probe: dict[str, Any]) -> None:
+    roots = {name.partition(".")[0] for name in probe["after_entrypoint"]}
+    assert not roots & set(HEAVY)
+
+
+def test_the_root_is_importable_without_comfyui() -> None:
+    code = "import img_open, sys; assert 'comfy_api' not in sys.modules; print(img_open.WEB_DIRECTORY)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=dict(os.environ)
+    )
+    assert done.stdout.strip() == "./web", done.stderr
