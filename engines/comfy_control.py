@@ -16,7 +16,7 @@ from comfy.controlnet import ControlBase
 
 from ..base.errors import InvalidRequest, PictureError, Unsupported
 from ..controlnet.unit import ControlNetUnit
-from ..controlnet.weights import acts_in_pass
+from ..controlnet.weights import acts_in_pass, residual_scales
 from . import comfy_rules as rules
 from .comfy_rules import POSITIVE, Maps
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Conditioning = list[Any]
 WindowMode = Literal["steps", "sigma"]
 _LATENT_CELL = 8  # pixels
+_SDXL_TEXT = 2048  # width of SDXL's text vectors
 _UNION_TYPES = (
     "OpenPose",
     "Depth",
@@ -66,11 +67,13 @@ def attach(
         PictureError: a map or the region mask is not finite.
         InvalidRequest: the control model belongs to another model family, or advanced_weighting has not one
             number per residual.
+        Unsupported: a control mode is asked of a kind of model it is not defined for.
     """
     _check_finite(maps)
     if unit.weight == 0 and unit.advanced_weighting is None:
         return positive, negative
-    _check_family(control_net, positive)
+    _check_kind(control_net, unit)
+    _check_text(control_net, positive)
     made: dict[Any, UnitControl] = {}
 
     def with_control(conditioning: Conditioning) -> Conditioning:
@@ -123,6 +126,10 @@ class UnitControl(ControlBase):
 
     def pre_run(self, model: Any, percent_to_timestep_function: Any) -> None:
         self._sigmas = None
+        # What an interrupted run left behind: it may be of another size or batch.
+        self.inner.cond_hint = None
+        if hasattr(self.inner, "control_input"):
+            self.inner.control_input = None
         _check_model(self.inner, model)
         self.inner.pre_run(model, percent_to_timestep_function)
         if self.previous_controlnet is not None:
@@ -199,7 +206,7 @@ class UnitControl(ControlBase):
 
     def _adapter_size(self, high: bool) -> tuple[int, int] | None:
         """Latent size at which an adapter's features are made, where that is not the pass's own."""
-        if not high or not hasattr(self.inner, "t2i_model") or self.maps.fit is None:
+        if not high or not hasattr(self.inner, "t2i_model"):
             return None
         return int(self.maps.low.shape[2]) // _LATENT_CELL, int(self.maps.low.shape[3]) // _LATENT_CELL
 
@@ -223,48 +230,77 @@ def _check_finite(maps: Maps) -> None:
             )
 
 
+def _check_kind(control_net: Any, unit: ControlNetUnit) -> None:
+    """Refuse, before anything runs, what this kind of control model cannot be asked."""
+    pooled = bool(control_net.global_average_pooling)
+    if rules.one_factor(unit, high=False) and not rules.conditional_only(unit, pooled):
+        return
+    count = _residual_count(control_net)
+    if count is None:
+        raise rules.not_defined()
+    family = "t2i" if hasattr(control_net, "t2i_model") else "sdxl" if count == rules.SDXL_RESIDUALS else "sd15"
+    residual_scales(unit.control_mode, unit.weight, family, count, unit.advanced_weighting)
+
+
+def _residual_count(control_net: Any) -> int | None:
+    """How many residuals the model makes; None for kinds without the U-Net's places."""
+    if hasattr(control_net, "t2i_model"):
+        return len(getattr(control_net.t2i_model, "channels", ())) or None
+    if hasattr(control_net, "control_weights"):  # a ControlLoRA, which becomes a model only when it runs
+        names = [name.split(".") for name in control_net.control_weights]
+        return len({parts[1] for parts in names if parts[0] == "zero_convs"}) + 1
+    exits = getattr(getattr(control_net, "control_model", None), "zero_convs", None)
+    return None if exits is None else len(exits) + 1
+
+
 def _text_width(module: Any) -> int | None:
     """Width of the text vectors that a U-Net or a ControlNet attends to."""
     for name, parameter in module.named_parameters():
-        if name.endswith("attn2.to_k.weight") and parameter is not None:
+        if name.endswith("attn2.to_k.weight"):
             return int(parameter.shape[1])
     return None
 
 
-def _check_family(control_net: Any, positive: Conditioning) -> None:
+def _check_text(control_net: Any, positive: Conditioning) -> None:
     """Refuse a control model whose text width is not that of the wired conditioning."""
     module = getattr(control_net, "control_model", None)
     wanted = None if module is None else _text_width(module)
     for tensor, _ in positive if wanted is not None else []:
         if tensor is not None and int(tensor.shape[-1]) != wanted:
-            raise _wrong_family(wanted, int(tensor.shape[-1]))
+            raise _wrong_family(_family_name(wanted), _family_name(int(tensor.shape[-1])))
 
 
 def _check_model(inner: Any, model: Any) -> None:
     """Refuse a control model of another family than the model that is sampled.
 
-    ControlNets are told apart by the width of their text vectors and by SDXL's size embedding, adapters by SDXL's
-    shape; without this the host fails deep inside a matrix product, or leaves the control out with a log line.
+    ControlNets are told apart by the width of their text vectors, those without any by SDXL's size embedding, and
+    adapters by SDXL's shape. Without this the host fails deep inside a matrix product, or leaves the control out
+    with no more than a log line.
     """
     network = model.diffusion_model
-    sdxl = getattr(network, "num_classes", None) is not None
+    text = _text_width(network)
+    sdxl = text == _SDXL_TEXT
     module = getattr(inner, "control_model", None)
     if module is not None:
-        width, text = _text_width(module), _text_width(network)
+        width = _text_width(module)
         if width is not None and text is not None and width != text:
-            raise _wrong_family(width, text)
-        if hasattr(module, "num_classes") and (module.num_classes is not None) != sdxl:
-            raise _wrong_family("with" if not sdxl else "without", "another kind")
+            raise _wrong_family(_family_name(width), _family_name(text))
+        sized = getattr(module, "num_classes", None) is not None
+        if sized and getattr(network, "num_classes", None) is None:
+            raise _wrong_family("SDXL", _family_name(text))
     adapter = getattr(inner, "t2i_model", None)
     if adapter is not None and hasattr(adapter, "xl") and bool(adapter.xl) != sdxl:
-        raise _wrong_family("SDXL" if adapter.xl else "SD1.5", "SDXL" if sdxl else "SD1.5")
+        raise _wrong_family("SDXL" if adapter.xl else "SD1.5", _family_name(text))
 
 
-def _wrong_family(control: object, model: object) -> InvalidRequest:
-    names = {768: "SD1.5", 1024: "SD2", 2048: "SDXL"}
+def _family_name(width: int | None) -> str:
+    names = {768: "SD1.5", 1024: "SD2", _SDXL_TEXT: "SDXL"}
+    return names.get(width or 0, f"another family (text width {width})")
+
+
+def _wrong_family(control: str, model: str) -> InvalidRequest:
     return InvalidRequest(
-        f"The control model was made for {names.get(control, control)}, the checkpoint is "  # type: ignore[arg-type]
-        f"{names.get(model, model)}.",  # type: ignore[arg-type]
+        f"The control model was made for {control}, but the checkpoint is {model}.",
         "Choose a control model of the checkpoint's family.",
         field="model",
     )

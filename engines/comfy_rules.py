@@ -25,6 +25,7 @@ Control = dict[str, list[Any]]
 Scales = list[tuple[float, float]]
 
 POSITIVE = 0  # how ComfyUI numbers the positive conditioning in `cond_or_uncond`
+SDXL_RESIDUALS = 10
 _PIXELS = 8  # per latent cell
 _SAME_SIGMA = 1e-4  # relative; a sampler's own arithmetic moves a sigma by less, its next step by more
 
@@ -107,12 +108,7 @@ def scales_of(unit: ControlNetUnit, control: Control, *, high: bool, pooled: boo
     """
     family = family_of(control)
     if family is None:
-        raise Unsupported(
-            "The control mode and the layer weights are defined for ControlNets of SD1.5, SD2 and SDXL and for "
-            "T2I adapters. The wired control model is neither.",
-            "Choose Balanced and leave advanced_weighting empty.",
-            field="control_mode",
-        )
+        raise not_defined()
     soft = high and is_soft_in_high_res(unit.module)
     count = sum(tensor is not None for _, _, tensor in places(control))
     return residual_scales(
@@ -120,11 +116,21 @@ def scales_of(unit: ControlNetUnit, control: Control, *, high: bool, pooled: boo
     )
 
 
+def not_defined() -> Unsupported:
+    """The refusal for control models of other kinds."""
+    return Unsupported(
+        "Control modes and layer weights are defined for ControlNets of SD1.5, SD2 and SDXL and for T2I adapters. "
+        "The wired control model is neither.",
+        "Choose Balanced and leave advanced_weighting empty.",
+        field="control_mode",
+    )
+
+
 def family_of(control: Control) -> Family | None:
     """What kind of model made these residuals; None for those the control modes are not defined for."""
     filled = {key for key, values in control.items() if any(value is not None for value in values)}
     if filled == {"output", "middle"}:
-        return "sdxl" if len(control["output"]) == 9 else "sd15"
+        return "sdxl" if len(control["output"]) == SDXL_RESIDUALS - 1 else "sd15"
     if "input" in filled and "output" not in filled and any(value is None for value in control["input"]):
         return "t2i_sdxl" if "middle" in filled else "t2i"
     return None

@@ -1,8 +1,8 @@
 # pyright: basic
-"""The local engine: one process, no ComfyUI, Stable Diffusion 1.x checkpoints and ControlNets through diffusers.
+"""The local engine: Stable Diffusion 1.x checkpoints and ControlNets through diffusers, without ComfyUI.
 
-Meanings (steps, seeds, emphasis, control modes, step windows, hires fix) are the web UI's; the sampling loop is
-the pack's own, over diffusers' networks and schedulers, because the pipelines know no factors per residual.
+Meanings (steps, seeds, emphasis, control modes, step windows, hires fix) are the web UI's; the sampling loop
+is the pack's own, over diffusers' networks and schedulers, because the pipelines know no factors per residual.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..a1111.noise import image_seeds, resolve_seed
 from ..a1111.prompt import extract_loras
@@ -37,6 +37,7 @@ from .types import Info, Progress, Result
 
 if TYPE_CHECKING:
     from ..api.request import Request
+    from ..preprocessors.runtime import Runtime
     from ..storage.pictures import Pictures
     from .types import CancelledFn, ProgressFn
 
@@ -48,8 +49,8 @@ class DiffusersEngine:
     """Runs requests on this machine. One at a time: further calls wait for their turn.
 
     The same request gives the same pictures, bit for bit, on the same device with the same number of threads;
-    on the CPU also whatever `batch_size` and `n_iter` are, because images are made one by one there. On CUDA the
-    images of a batch are sampled together and may differ from single ones by rounding (1/255).
+    on the CPU also whatever `batch_size` and `n_iter` are, because images are made one by one there. On CUDA
+    the images of a batch are sampled together and may differ from single ones by rounding (1/255).
 
     Args:
         models: what checkpoints, control models and VAEs there are.
@@ -200,7 +201,7 @@ class DiffusersEngine:
                     init_image=picture,
                     init_mask=mask,
                     geometry=geometry,
-                    runtime=self._runtime,
+                    runtime=cast("Runtime", self._runtime),
                 )
             )
         size = (request.width // 8 * 8, request.height // 8 * 8)
@@ -214,7 +215,7 @@ class DiffusersEngine:
         return file, [Info(place, "notice", f"No checkpoint was named: {file.name} was used.")]
 
     def _vae(self, request: Request, checkpoint: ModelFile) -> tuple[Any, list[Info]]:
-        """The VAE asked for, or None for the checkpoint's own. Unknown names fall back to it, as in the web UI."""
+        """The VAE asked for; None for the checkpoint's own, also for unknown names, as in the web UI."""
         word = request.vae.strip().lower()
         if word == "none":
             return None, []

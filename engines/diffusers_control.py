@@ -95,7 +95,7 @@ class ControlPass:
             uncond: per row, whether it is an unconditional one.
 
         Returns:
-            (one tensor per skip connection, the middle one), each with all rows; (None, None) if no unit acts.
+            (one tensor per skip connection, the middle one) with all rows; (None, None) if no unit acts.
         """
         total: list[Any] | None = None
         for prepared, hint, calls, scales, region in self._units:

@@ -94,8 +94,9 @@ class Setting:
 def passes_of(request: Request, img2img: bool) -> list[Pass]:
     """The sampling runs of one image: one, or two with the hires fix.
 
-    Steps are the web UI's: img2img runs int(strength * steps) + 1 steps at the end of a schedule of `steps`; the
-    second pass runs `hr_second_pass_steps` (0: `steps`) at the end of a schedule as long as the strength asks for.
+    Steps are the web UI's: img2img runs int(strength * steps) + 1 steps at the end of a schedule of `steps`;
+    the second pass runs `hr_second_pass_steps` (0: `steps`) at the end of a schedule as long as the strength
+    asks for.
 
     Raises:
         InvalidRequest: a size below 8 pixels, or a second pass without any noise to remove.
@@ -237,7 +238,7 @@ class Job:
         return Schedule(self._set.plan, betas, run.schedule_steps, run.start, seeds, self._set.device)
 
     def _noise(self, seeds: list[int], size: tuple[int, int]) -> tuple[Any, list[Any]]:
-        """Start noise (B, 4, h, w) on the device, and the generators it came from, for the draws that follow."""
+        """Start noise (B, 4, h, w) on the device, and the generators for the draws that follow it."""
         import torch
 
         source = ImageNoise(seeds, (4, *size))
@@ -246,7 +247,7 @@ class Job:
 
     def _guidance(self, run: Pass) -> Guidance:
         request, networks = self._set.request, self._set.networks
-        # The web UI schedules prompt editing over the steps asked for, also where img2img runs only some of them.
+        # Editing is scheduled over the steps asked for, also where img2img runs only some of them.
         second = run.steps if run.hires else None
         prompts = PromptPlan(self._set.prompt, request.negative_prompt, request.steps, second)
         for text in prompts.texts():

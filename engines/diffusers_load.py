@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportPrivateImportUsage=false
 """Reads checkpoints, control models and VAEs from disk into diffusers' classes. No hub is ever asked."""
 
 from __future__ import annotations

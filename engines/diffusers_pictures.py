@@ -86,7 +86,7 @@ def upscale_latents(latents: Any, upscaler: str, size: tuple[int, int], truncate
 
 
 def cut_latents(latents: Any, truncate: tuple[int, int]) -> Any:
-    """Cut `truncate` (x, y) columns and rows off: the smaller half left and above, the larger right and below."""
+    """Cut `truncate` (x, y) columns and rows off, the smaller half of them at the left and the top."""
     x, y = truncate
     height, width = latents.shape[2:]
     return latents[:, :, y // 2 : height - (y + 1) // 2, x // 2 : width - (x + 1) // 2]

@@ -1,5 +1,5 @@
 # pyright: basic
-"""Prompts to text vectors, the web UI's way: chunks of 75 tokens, emphasis that keeps the mean, AND, editing."""
+"""Prompts to text vectors as the web UI does: chunks of 75, emphasis that keeps the mean, AND, editing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TextEncoder:
         self._known: dict[str, Any] = {}
 
     def encode(self, text: str) -> Any:
-        """One prompt part (no AND, no editing brackets) as float32 (1, 77 * chunks, width), on the CPU or device."""
+        """One prompt part (no AND, no editing brackets) as float32 (1, 77 * chunks, width)."""
         if text not in self._known:
             self._known[text] = self._encode(text)
         return self._known[text]

@@ -29,8 +29,8 @@ _WHY: dict[str, str] = {
 def request_infos(request: Request) -> list[Info]:
     """What can be said before anything is loaded.
 
-    Every field that is left out or done differently is named; values that ask for nothing (false, null, empty)
-    are not worth a line.
+    Every field that is left out or done differently is named; values that ask for nothing (false, null,
+    empty) are not worth a line.
     """
     infos = [
         Info(name, "refused", f"Left out: {_WHY.get(name.rsplit('.', 1)[-1], _unknown(name))}.")
@@ -101,7 +101,9 @@ def _pass_infos(request: Request) -> list[Info]:
                 )
             ]
         if request.enable_hr and request.hr_upscaler not in (None, "", *LATENT_UPSCALERS, *PICTURE_UPSCALERS):
-            text = f"{request.hr_upscaler!r} needs an upscaling network that this engine has not; 'Latent' was used."
+            text = (
+                f"{request.hr_upscaler!r} needs an upscaling network, which is not here; 'Latent' was used."
+            )
             return [Info("hr_upscaler", "refused", text)]
         return []
     if request.enable_hr:

@@ -86,7 +86,7 @@ def sample(
 def predict(guidance: Guidance, call: int, sample: Any, timestep: Any) -> Any:
     """The guided prediction of one model call, float32 like `sample` (B, 4, h, w).
 
-    uncond + cfg * sum of weight * (cond - uncond). Parts of different length run separately, as in the web UI.
+    uncond + cfg * sum of weight * (cond - uncond). Parts of different length run separately.
     """
     weights = guidance.prompts.weights
     texts = guidance.prompts.positive(call)

@@ -130,8 +130,8 @@ class Schedule:
         device: torch device of latents and timesteps.
 
     Attributes:
-        calls: per model call (timestep for the network, noise level). The noise level is the standard deviation
-            of the noise where the picture has scale 1.
+        calls: per model call (timestep for the network, noise level). The level is the noise's standard
+            deviation where the picture has scale 1.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Schedule:
         self.calls: list[tuple[Any, float]] = list(zip(timesteps, levels, strict=True))
 
     def _between_timesteps(self) -> bool:
-        """Whether levels lie between those of whole timesteps. diffusers rounds them, k-diffusion does not."""
+        """Whether levels lie between those of whole timesteps; diffusers would round them."""
         return self.plan.class_name == _MULTISTEP or any(flag in self.plan.options for flag in _FLAGS)
 
     def _set_timesteps(self, steps: int, device: Any) -> None:
@@ -166,7 +166,7 @@ class Schedule:
             raise InvalidRequest.field("steps", steps, "at most 50 with the sampler LCM", "It needs 4 to 8.")
         self.scheduler.set_timesteps(steps, device=device)
         if self.plan.class_name == _MULTISTEP:
-            # This class works on sigmas alone, so it can be given k-diffusion's own, which its spacing misses.
+            # It works on sigmas alone, so it can be given k-diffusion's own, which its spacing misses.
             levels = sigmas_for(self.plan.spec, steps, alphas=self.scheduler.alphas_cumprod)
             self.scheduler.sigmas = torch.from_numpy(levels.astype("float32"))
 
@@ -202,7 +202,7 @@ class Schedule:
 
 
 def _plms_calls(timesteps: Any, start: int) -> list[Any]:
-    """PLMS corrects its first step with a second call; diffusers puts that call only after the very first step."""
+    """PLMS corrects its first step by a second call, which diffusers plans for a whole schedule only."""
     steps = [timesteps[0], *timesteps[2:]] if len(timesteps) > 2 else list(timesteps)
     steps = steps[start:]
     return [*steps[:2], *steps[1:]] if len(steps) > 1 else steps

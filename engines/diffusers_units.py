@@ -68,7 +68,7 @@ def unit_files(request: Request, models: LocalModels) -> list[tuple[int, Control
         if unit.model.strip().lower() in _NO_MODEL:
             names = ", ".join(models.names("controlnet")[:8]) or "none installed"
             raise InvalidRequest(
-                f"{unit_place(index)}.model is {unit.model!r}: the module {spec.label} needs a control model.",
+                f"{unit_place(index)}.model is {unit.model!r}, but {spec.label} needs a control model.",
                 f"Control models here: {names}.",
                 field=f"{unit_place(index)}.model",
             )
@@ -133,14 +133,14 @@ def make_unit(
 def load_units(
     files: list[tuple[int, ControlNetUnit, ModelFile]], loader: Loader, width: int
 ) -> list[tuple[int, ControlNetUnit, Any]]:
-    """The control models of the units; `width` is that of the checkpoint's text vectors. Raises Unsupported."""
+    """The units' control models; `width` is that of the checkpoint's text vectors. Raises Unsupported."""
     loaded: list[tuple[int, ControlNetUnit, Any]] = []
     for index, unit, file in files:
         network = loader.controlnet(file)
         if network.config.cross_attention_dim != width:
             raise Unsupported(
-                f"{unit_place(index)}: the control model {file.name} belongs to another family of checkpoints.",
-                f"It expects text vectors of width {network.config.cross_attention_dim}, the checkpoint has {width}.",
+                f"{unit_place(index)}: {file.name} belongs to another family of checkpoints.",
+                f"Its text vectors have width {network.config.cross_attention_dim}, the checkpoint's {width}.",
                 field=f"{unit_place(index)}.model",
             )
         loaded.append((index, unit, network))
@@ -170,7 +170,7 @@ def shown_maps(ready: ReadyUnit) -> list[NDArray[np.uint8]]:
 def latent_blend(ready: ReadyUnit, vae: Any, latent_height: int) -> Callable[[Any], Any] | None:
     """What the unit's module does to the predicted picture at every model call; None for most modules.
 
-    inpaint_only keeps the unmasked part, tile_colorfix keeps the colours of the control image. Neither heeds the
+    inpaint_only keeps the unmasked part, tile_colorfix the colours of the control image. Neither heeds the
     step window or hr_option (sd-webui-controlnet 1.1.455). Both are linear, so doing it once after guidance
     equals doing it on each row before.
     """

@@ -42,7 +42,7 @@ def test_each_residual_is_scaled_as_the_mode_says(run, body, unit, unet, canny, 
         assert control.inputs[0][0].shape[0] == 1, "rows that count for nothing are not computed"
     else:
         assert all(uncond > 0 for uncond, _ in ratios)
-        down, middle = control.outputs[0]
+        _, middle = control.outputs[0]
         given = main.keywords[0]["mid_block_additional_residual"]
         assert torch.allclose(given[0], middle[0] * expected[-1], atol=1e-6)
 

@@ -16,8 +16,9 @@ BETAS = {
 }
 #: The page's names that have a class in diffusers.
 RUNNABLE = [
-    "Euler a", "Euler", "LMS", "Heun", "DPM2", "DPM2 a", "DPM++ 2M", "LMS Karras", "DPM2 Karras", "DPM2 a Karras",
-    "DPM++ 2M Karras", "DDIM", "PLMS", "UniPC", "DPM++ 2M SDE", "DPM++ 2M SDE Karras", "DPM++ 2M SDE Exponential",
+    "Euler a", "Euler", "LMS", "Heun", "DPM2", "DPM2 a", "DPM++ 2M", "LMS Karras", "DPM2 Karras",
+    "DPM2 a Karras", "DPM++ 2M Karras", "DDIM", "PLMS", "UniPC", "DPM++ 2M SDE", "DPM++ 2M SDE Karras",
+    "DPM++ 2M SDE Exponential",
     "DPM++ 2M SDE Heun", "DPM++ 3M SDE", "DPM++ 3M SDE Karras", "LCM",
 ]  # fmt: skip
 
