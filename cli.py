@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from .api.request import Request
 
 RESUMABLE = (TaskTimeout, TaskUncertain)
+PICTURE_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """All sub-commands with their help; rooms that own a command add their own arguments."""
+    from .engines import tasks_command
     from .gateway import command as gateway_command
     from .preprocessors import models_command
 
@@ -86,6 +88,10 @@ def build_parser() -> argparse.ArgumentParser:
     models_command.add_arguments(models)
     models.set_defaults(handler=models_command.run)
 
+    tasks = commands.add_parser("tasks", help="what was asked of servers: list, show, resume, cancel, purge")
+    tasks_command.add_arguments(tasks)
+    tasks.set_defaults(handler=tasks_command.run)
+
     add_profile_arguments(
         commands.add_parser("profile", help="servers and keys (kept in a file only you can read)")
     )
@@ -113,7 +119,21 @@ def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-key", action="store_true", help="the server takes no key (a gateway on this machine)"
     )
     add.add_argument(
-        "--storage", default="inline", help="how pictures become links: inline, s3, served, none"
+        "--storage",
+        choices=["inline", "s3", "served", "none"],
+        help="how local pictures become links the server can read; default: inline for gateways, else none",
+    )
+    add.add_argument(
+        "--storage-option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the storage, for example bucket=pictures (docs/storage.md); may be repeated",
+    )
+    add.add_argument(
+        "--dialect",
+        choices=["cloud", "gateway"],
+        help="gateway: an `img-open serve` on another machine; default: gateway on this one, else cloud",
     )
     actions.add_parser("list", help="names of the profiles")
     actions.add_parser("remove", help="remove a profile").add_argument("name")
@@ -126,7 +146,7 @@ def read_request(source: str) -> tuple[Request, list[str]]:
 
     data = sys.stdin.buffer.read() if source == "-" else read_file(Path(source))
     notices: list[str] = []
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
+    if data.startswith(PICTURE_SIGNATURES) or data[8:12] == b"WEBP":
         return convert.from_infotext(data, notices), notices
     try:
         text = data.decode("utf-8-sig")
@@ -240,15 +260,29 @@ def manage_profiles(arguments: argparse.Namespace) -> int:
         print(f"Removed {arguments.name}.")
     else:
         key_id, secret = ("", "") if arguments.no_key else ask_for_key()
+        given = {"storage": arguments.storage, "dialect": arguments.dialect}
         profile = profiles.Profile(
             name=arguments.name,
             base_url=arguments.url,
             access_key_id=key_id,
             access_key_secret=secret,
-            storage=arguments.storage,
+            storage_options=storage_options(arguments.storage_option),
+            **{name: value for name, value in given.items() if value},
         )
         print(f"Saved {arguments.name} in {profiles.save_profile(profile)} (readable by you only).")
     return 0
+
+
+def storage_options(pairs: list[str]) -> dict[str, Any]:
+    """`NAME=VALUE` pairs as a mapping, numbers and true/false as such; the storage knows its own names."""
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        if not name or not value:
+            raise InvalidRequest.field("--storage-option", pair, "NAME=VALUE")
+        plain = value in ("true", "false") or value.isdecimal()
+        options[name] = json.loads(value) if plain else value
+    return options
 
 
 def ask_for_key() -> tuple[str, str]:

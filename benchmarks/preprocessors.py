@@ -6,7 +6,8 @@ FOLDER holds ControlNetHED and mlsd_large_512 (.pth or .safetensors). Prints a t
 time / our time: above 1 we are faster), the medians of interleaved rounds, with the spread, and writes a plot and a
 JSON file. With `--memory` also peak memory and cold start, each in a process of its own.
 
-A batch of B is one `run_batch` call here and B calls of the peer, which takes one picture at a time.
+One picture is uint8 in and out for both. A batch is ComfyUI's, floats 0..1 in and out: one `run_batch` call here, and
+for the peer, which takes one picture at a time, B calls with the conversions that a node has to make around them.
 """
 
 from __future__ import annotations
@@ -48,6 +49,18 @@ def pictures(count: int, side: int) -> np.ndarray:
     return np.stack(frames)
 
 
+def as_batch(frames: np.ndarray) -> Any:
+    """uint8 frames as ComfyUI's IMAGE; made once per array."""
+    import torch
+
+    if _batches.get("of") is not frames:
+        _batches.update(of=frames, batch=torch.from_numpy(frames).float() / 255.0)
+    return _batches["batch"]
+
+
+_batches: dict[str, Any] = {}
+
+
 class Ours:
     """This pack. The content cache is emptied before every call but where `keep` is set: it would just answer."""
 
@@ -66,9 +79,7 @@ class Ours:
         settings = {"processor_res": resolution, "threshold_a": a, "threshold_b": b, "runtime": self.runtime}
         if len(frames) == 1:
             return run_module(module, frames[0], **settings)
-        import torch
-
-        return run_batch(module, torch.from_numpy(frames), **settings)
+        return run_batch(module, as_batch(frames), **settings)
 
 
 def peer_class(folder: str, name: str) -> Any:
@@ -113,15 +124,20 @@ class Peer:
         if module not in self._detectors:
             self._detectors[module] = self.build(module)
         detector = self._detectors[module]
-        results = []
-        for frame in frames:
-            sizes = {"detect_resolution": resolution}
-            if module == "shuffle":
-                sizes.update(h=resolution, w=resolution)
-            if module != "lineart_standard":
-                sizes["image_resolution"] = resolution
-            results.append(detector(frame, output_type="np", **sizes))
-        return results
+        sizes = {"detect_resolution": resolution}
+        if module == "shuffle":
+            sizes.update(h=resolution, w=resolution)
+        if module != "lineart_standard":
+            sizes["image_resolution"] = resolution
+        if len(frames) == 1:
+            return detector(frames[0], output_type="np", **sizes)
+        import torch
+
+        made = []
+        for values in as_batch(frames):
+            frame = (values.numpy() * 255.0).round().astype(np.uint8)
+            made.append(torch.from_numpy(detector(frame, output_type="np", **sizes).astype(np.float32) / 255.0))
+        return torch.stack(made)
 
 
 def interleaved(calls: Sequence[Callable[[], Any]], rounds: int) -> list[list[float]]:

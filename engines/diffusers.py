@@ -2,7 +2,7 @@
 """The local engine: Stable Diffusion 1.x checkpoints and ControlNets through diffusers, without ComfyUI.
 
 Meanings (steps, seeds, emphasis, control modes, step windows, hires fix) are the web UI's; the sampling loop
-is the pack's own, over diffusers' networks and schedulers, because the pipelines know no factors per residual.
+is the pack's own, over diffusers' networks and schedulers, for the pipelines know no factors per residual.
 """
 
 from __future__ import annotations

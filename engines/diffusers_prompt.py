@@ -11,6 +11,8 @@ from ..a1111.prompt import BREAK, BREAK_WEIGHT, parse_and, parse_attention, pars
 CHUNK = 75
 #: A chunk's end moves back to the last comma within this many tokens (the web UI's default).
 COMMA_BACKTRACK = 20
+#: Below this share of the values' size a mean is rounding (an untrained text model's vectors have none).
+_NO_MEAN = 1e-5
 
 
 @dataclass

@@ -140,7 +140,7 @@ def load_units(
         if network.config.cross_attention_dim != width:
             raise Unsupported(
                 f"{unit_place(index)}: {file.name} belongs to another family of checkpoints.",
-                f"Its text vectors have width {network.config.cross_attention_dim}, the checkpoint's {width}.",
+                f"It takes vectors of width {network.config.cross_attention_dim}, the checkpoint's {width}.",
                 field=f"{unit_place(index)}.model",
             )
         loaded.append((index, unit, network))

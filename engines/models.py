@@ -134,7 +134,7 @@ class LocalModels:
         if found is None:
             raise InvalidRequest(
                 f"{place} is neither a weight file nor a diffusers folder.",
-                f"Give one of {', '.join(WEIGHT_SUFFIXES)}, or a folder with model_index.json or config.json.",
+                f"Give one of {', '.join(WEIGHT_SUFFIXES)}, or a folder with a model_index.json.",
             )
         self._files.append(ModelFile(name or place.name, place, found, Path(config) if config else None))
         if found == "checkpoint" and (place / "controlnet").is_dir():

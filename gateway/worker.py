@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..api.request import Request
@@ -175,6 +175,9 @@ class Worker:
         request = Request.from_wire(body, notices=notices)
 
         def report(progress: Progress) -> None:
+            # The engine sends a picture about once a second, a client asks when it likes: keep the last one.
+            if progress.preview is None and live.progress is not None:
+                progress = replace(progress, preview=live.progress.preview)
             live.progress = progress
 
         result = self._engine.run(

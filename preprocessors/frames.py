@@ -144,29 +144,34 @@ def chunks(total: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + max(1, size), total))
 
 
-def frames_from_batch(images: torch.Tensor) -> list[Frame]:
-    """Float batch `(B, H, W, C)` of 0..1 to uint8 frames, rounded; values outside are clamped.
+def frames_from_batch(images: torch.Tensor, threads: int = 1) -> list[Frame]:
+    """Batch `(B, H, W, C)`, float 0..1 or uint8, to uint8 frames: rounded, values outside clamped.
 
     Raises `PictureError` for NaN or infinity, which have no pixel value.
     """
-    import torch
-
     if images.ndim != 4 or images.shape[-1] not in (1, 3, 4):
         raise PictureError(f"The batch's shape is {tuple(images.shape)}, but must be (B, H, W, 1, 3 or 4).")
-    if images.dtype == torch.uint8:
-        return list(images.cpu().numpy())
-    values = images.detach().to(dtype=torch.float32)
-    if not bool(torch.isfinite(values.sum())) and not bool(torch.isfinite(values).all()):
-        broken = [i for i, frame in enumerate(values) if not bool(torch.isfinite(frame).all())]
+    check_size(int(images.shape[1]), int(images.shape[2]))
+    values = images.detach().cpu()
+    # numpy and OpenCV from here on: torch's own threads wait for each other on a busy machine.
+    arrays = values.numpy() if str(values.dtype) == "torch.uint8" else values.float().numpy()
+    return over_frames(_to_pixels, list(arrays), threads)
+
+
+def _to_pixels(values: NDArray[Any]) -> Frame:
+    import cv2
+
+    if values.dtype == np.uint8:
+        return np.ascontiguousarray(values)
+    flat = np.ascontiguousarray(values).reshape(values.shape[0], -1)
+    if not cv2.checkRange(flat)[0]:
         raise PictureError(
-            f"Picture {broken[0]} of the batch holds NaN or infinity ({len(broken)} such pictures).",
+            "A picture of the batch holds NaN or infinity.",
             "Look at what makes it: usually a VAE in half precision. Decode in fp32 or bf16.",
         )
-    return list((values * 255.0).add_(0.5).clamp_(0, 255).to(torch.uint8).cpu().numpy())
+    return cv2.multiply(flat, 255.0, dtype=cv2.CV_8U).reshape(values.shape)
 
 
-def batch_from_frames(frames: Iterable[NDArray[Any]]) -> torch.Tensor:
-    """uint8 frames of one size to a float batch `(B, h, w, C)`, 0..1."""
-    import torch
-
-    return torch.from_numpy(np.stack(list(frames))).to(torch.float32).div_(255.0)
+def write_frame(made: Frame, place: NDArray[np.float32]) -> None:
+    """A uint8 map as floats 0..1 into its place in the result."""
+    np.divide(made, np.float32(255.0), out=place, dtype=np.float32)

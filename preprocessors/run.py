@@ -107,23 +107,22 @@ def run_batch(
     call = Call(processor_res, threshold_a, threshold_b, seed, subseed, runtime)
     make = _maker(entry, call)
     total = int(images.shape[0])
-    result: torch.Tensor | None = None
+    result = np.empty(0, np.float32)
     for part in frames.chunks(total, _chunk_size(entry, call, int(images.shape[1]), int(images.shape[2]))):
         stop_if_cancelled(runtime)
         maps = _batch_part(entry, make, call, images[part], _mask_part(masks, part))
-        if result is None:
-            result = torch.empty((total, *maps[0].shape), dtype=torch.float32)
-        for offset, each in enumerate(maps):
-            torch.div(torch.from_numpy(each), 255.0, out=result[part.start + offset])
+        if part.start == 0:
+            result = np.empty((total, *maps[0].shape), np.float32)
+        places = list(zip(maps, result[part], strict=True))
+        frames.over_frames(lambda pair: frames.write_frame(*pair), places, runtime.threads)
         runtime.progress(part.stop / total)
-    assert result is not None  # total is at least 1
-    return result
+    return torch.from_numpy(result)
 
 
 def _batch_part(
     entry: Preprocessor, make: Maker, call: Call, images: torch.Tensor, masks: torch.Tensor | None
 ) -> list[Frame]:
-    pixels = frames.frames_from_batch(images)
+    pixels = frames.frames_from_batch(images, call.runtime.threads)
     if entry.kind == "inpaint":
         mask_frames: list[Any] = [None] * len(pixels)
         if masks is not None:

@@ -88,54 +88,20 @@ def test_workflows_are_offered_with_thumbnails(host: Host) -> None:
             assert picture.read(3) == b"\xff\xd8\xff"
 
 
-PROBE = """
-import asyncio, importlib.util, json, sys, time
-sys.path.insert(0, {comfyui!r})
-sys.argv = ["main.py", "--cpu"]
-import comfy.options
-comfy.options.enable_args_parsing()
-import comfy.model_management, comfy.utils, comfy.model_patcher, folder_paths, server
-from comfy_api.latest import io
-before = set(sys.modules)
-start = time.perf_counter()
-spec = importlib.util.spec_from_file_location("imported_pack", {root!r} + "/__init__.py")
-pack = importlib.util.module_from_spec(spec)
-sys.modules["imported_pack"] = pack
-spec.loader.exec_module(pack)
-import_seconds = time.perf_counter() - start
-after_import = set(sys.modules) - before
-
-async def load():
-    nodes = await (await pack.comfy_entrypoint()).get_node_list()
-    return [node.GET_SCHEMA().node_id for node in nodes]
-
-ids = asyncio.run(load())
-print("PROBE" + json.dumps({{
-    "ids": ids,
-    "has_v1": hasattr(pack, "NODE_CLASS_MAPPINGS"),
-    "after_import": sorted(after_import),
-    "after_entrypoint": sorted(set(sys.modules) - before),
-    "import_seconds": import_seconds,
-    "seconds": time.perf_counter() - start,
-}}))
-"""
-
-
 @pytest.fixture(scope="module")
 def probe(comfyui: tuple[Path, Path], base: Path) -> dict[str, Any]:
     """The pack loaded by path in a Python that has loaded the host's modules and nothing else."""
     folder, python = comfyui
-    code = PROBE.format(comfyui=str(folder), root=str(ROOT))
     done = subprocess.run(
-        [str(python), "-c", code],
+        [str(python), str(Path(__file__).with_name("pack_probe.py")), str(folder), str(ROOT)],
         cwd=folder,
         env=environment(base),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=180,
     )
-    assert "PROBE" in done.stdout, done.stderr[-3000:]
-    return json.loads(done.stdout.rpartition("PROBE")[2])
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_only_the_v3_door_is_open(probe: dict[str, Any]) -> None:

@@ -19,9 +19,8 @@ def rows_of(control_calls, unet_calls, call=0):
     """Per residual: (ratio on the unconditional row, ratio on the conditional row) of what the U-Net got."""
     down, middle = control_calls.outputs[call]
     got = unet_calls.keywords[call]
-    pairs = zip(
-        [*down, middle], [*got["down_block_additional_residuals"], got["mid_block_additional_residual"]]
-    )
+    residuals = [*got["down_block_additional_residuals"], got["mid_block_additional_residual"]]
+    pairs = zip([*down, middle], residuals, strict=True)
     ratios = []
     for made, given in pairs:
         cond_row = made[-1]

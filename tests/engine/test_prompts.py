@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 from img_open.engines.diffusers_prompt import PromptPlan, TextEncoder
 
 
 @pytest.fixture
-def encoder(engine, models):
+def untrained(engine, models):
     networks = engine._loader.checkpoint(models.find_checkpoint("demo"))
     with torch.inference_mode():
         yield TextEncoder(networks, 1, "cpu")
+
+
+@pytest.fixture
+def encoder(engine, models):
+    """A text model whose vectors have a mean, as a trained one's have."""
+    networks = engine._loader.checkpoint(models.find_checkpoint("demo"))
+    text_encoder = copy.deepcopy(networks.text_encoder)
+    inner = getattr(text_encoder, "text_model", text_encoder)
+    with torch.inference_mode():
+        inner.final_layer_norm.bias.add_(0.2)
+        yield TextEncoder(replace(networks, text_encoder=text_encoder), 1, "cpu")
 
 
 def test_plain_text_equals_the_text_model_s_own_output(encoder):
@@ -27,6 +41,12 @@ def test_emphasis_scales_its_tokens_and_keeps_the_mean(encoder):
     shared = factor[1].mean()
     assert torch.allclose(factor[1], shared.expand_as(factor[1]), rtol=1e-3)
     assert float((factor[2] / shared).mean()) == pytest.approx(1.5, rel=1e-3)
+
+
+def test_vectors_without_a_mean_are_not_scaled_by_rounding_errors(untrained):
+    plain, strong = untrained.encode("a red circle")[0], untrained.encode("a (red:1.5) circle")[0]
+    assert torch.equal(plain[1], strong[1])
+    assert torch.allclose(plain[2] * 1.5, strong[2])
 
 
 def test_square_brackets_weaken(encoder):
