@@ -59,8 +59,8 @@ def pip(arguments: list[str], index: str | None) -> None:
     if result.returncode:
         raise SetupFailed(
             f"pip could not install {' '.join(arguments)}.\n"
-            "Its own message stands above. Usual causes: no network, or a Python for which torch has no build "
-            f"(this one is {sys.version.split()[0]}; 3.10 to 3.13 work). Run the same command again to go on."
+            "Its own message stands above. Usual causes: no network, or a Python for which torch has no "
+            f"build (this one is {sys.version.split()[0]}; 3.10 to 3.13 work). Run it again to go on."
         )
 
 
@@ -80,7 +80,7 @@ def make_environment() -> None:
 
 def prepare(name: str, plan: list[list[str]], index: str | None) -> None:
     """Bring the environment to the state `plan` describes; a stamp makes the second call instant."""
-    if sys.version_info < (3, 10):
+    if sys.version_info < (3, 10):  # noqa: UP036 - an older Python can start this file
         raise SetupFailed(f"Python 3.10 or newer is needed; this is {sys.version.split()[0]}.")
     make_environment()
     stamp = ENVIRONMENT / f"img-open-{name}.stamp"

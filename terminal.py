@@ -36,8 +36,9 @@ class Bar:
         """Show a report of `engines.types.Progress`."""
         filled = int(WIDTH * min(max(progress.fraction, 0.0), 1.0))
         seconds = time.monotonic() - self._started
-        text = f"[{'#' * filled}{'.' * (WIDTH - filled)}] {progress.fraction:4.0%} {seconds:5.1f} s  {progress.stage}"
-        self._write(f"{text} {progress.message}".rstrip())
+        bar = "#" * filled + "." * (WIDTH - filled)
+        text = f"[{bar}] {progress.fraction:4.0%} {seconds:5.1f} s  {progress.stage} {progress.message}"
+        self._write(text.rstrip())
 
     def _write(self, text: str) -> None:
         if self._enabled:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
@@ -23,7 +23,9 @@ _WORDS = {
     "null": "null",
 }
 
-Role = Literal["picture", "task_id", "callback", "text"]
+OutputRole = Literal["picture", "mask", "text", "audio", "video"]
+OUTPUT_ROLES: tuple[OutputRole, ...] = get_args(OutputRole)
+Role = Literal["picture", "task_id", "callback", "text", "mask", "audio", "video"]
 Bound = float | int | str | None
 
 
@@ -38,7 +40,8 @@ class FieldSpec(BaseModel):
         items_range: least and most items of a list.
         unset_value: a printed default that lies outside the range and stands for "not given".
         aliases: other spellings that are accepted in a body.
-        role: what the value is for, where nodes must know: picture link, caller's task id, callback, text.
+        role: what the value is for, where nodes must know: the caller's task id, a callback address, or what
+            kind of output it is: text, or the link of a picture, mask, sound or film.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from urllib.parse import urljoin
 
@@ -23,14 +22,16 @@ from ..base.errors import (
     TaskUncertain,
     Unsupported,
 )
-from .catalogue import PREFIX, Catalogue, local_catalogue_files
+from .catalogue import PREFIX, Catalogue
+from .local_catalogue import user_catalogue
 from .models import ModelListReply, TaskInfo, ToolTask
 from .profiles import Profile
 from .retry import Backoff, CancelledFn, interruptible, never, repeat
+from .tasks import Verdict, classify
 from .transport import Reply, Timeouts, Transport, read_envelope
 
 if TYPE_CHECKING:
-    from .request import Request
+    from .sendable import Sendable
 
 # Gateway dialect only; the published API names no such call.
 CANCEL_PATH = f"{PREFIX}/sd/v2/cancelTask"
@@ -48,15 +49,20 @@ class Downloader(Protocol):
 
 @dataclass(frozen=True)
 class TaskAnswer:
-    """What a server says about a task: as typed values, and the `data` object as it came."""
+    """What a server says about a task: as typed values, and the `data` object as it came.
+
+    Attributes:
+        verdict: what it means.
+        other_output: whether there may be output besides pictures (texts of tools), so that an answer
+            without pictures is a result as well.
+        media: links of sounds and films.
+    """
 
     info: TaskInfo
     data: dict[str, Any]
-
-
-@lru_cache(maxsize=1)
-def _catalogue() -> Catalogue:
-    return Catalogue.load(local_catalogue_files())
+    verdict: Verdict
+    other_output: bool = False
+    media: tuple[str, ...] = ()
 
 
 class Client:
@@ -94,7 +100,7 @@ class Client:
 
     def submit(
         self,
-        request: Request | str,
+        request: Sendable | str,
         body: Mapping[str, Any] | None = None,
         *,
         task_id: str = "",
@@ -104,7 +110,7 @@ class Client:
         """Submit once. Returns the id to ask the server about.
 
         Args:
-            request: a `Request`, or the id of an operation with its `body`.
+            request: a request, or the id of an operation with its `body`.
             task_id: our id for error texts and as the fallback when the reply names none; default: the one
                 in the request or body.
             abandoned: called from another thread, after `Cancelled`, with the server's id once the reply is
@@ -124,15 +130,15 @@ class Client:
             if abandoned is None:
                 return
             try:
-                abandoned(None if reply is None else _submitted_id(read_envelope(reply, what), task_id))
+                abandoned(None if reply is None else self.accepted(read_envelope(reply, what), task_id))
             except ImgOpenError:
                 abandoned(None)
 
         try:
             reply = self._transport.post(
-                self.path(operation), values, cancelled=cancelled, what=what, abandoned=hand_over
+                self.submit_path(operation), values, cancelled=cancelled, what=what, abandoned=hand_over
             )
-            return _submitted_id(read_envelope(reply, what), task_id)
+            return self.accepted(read_envelope(reply, what), task_id)
         except (NetworkError, ServerError) as error:
             if not _fate_unknown(error):
                 raise
@@ -159,14 +165,15 @@ class Client:
     ) -> TaskAnswer:
         """As `task_info`, with the answer's own JSON."""
         operation = "query_task_info_v1" if archived else "query_task_info_v2"
-        data = self._ask(operation, {"businessTaskId": task_id}, cancelled, patient, f"task {task_id}")
-        return TaskAnswer(_model(TaskInfo, data, f"the state of task {task_id}"), data)
+        data = self.ask(operation, {"businessTaskId": task_id}, cancelled, patient, f"task {task_id}")
+        info = model_of(TaskInfo, data, f"the state of task {task_id}")
+        return TaskAnswer(info, data, classify(info, self.profile.dialect))
 
     def tool_task(
         self, tool_code: str, task_id: str, *, patient: bool = True, cancelled: CancelledFn = never
     ) -> ToolTask:
         """State of a tool's task; `tool_code` is the path after `tool/` and may hold a slash."""
-        data = self._ask(
+        data = self.ask(
             "query_tool_task",
             {"businessTaskId": task_id},
             cancelled,
@@ -174,7 +181,7 @@ class Client:
             f"task {task_id}",
             toolCode=tool_code,
         )
-        return _model(ToolTask, data, f"the state of task {task_id}")
+        return model_of(ToolTask, data, f"the state of task {task_id}")
 
     def model_list(
         self,
@@ -191,8 +198,8 @@ class Client:
             body["sdModelCheckpoint"] = checkpoint
         if name:
             body["sdModelName"] = name
-        data = self._ask("query_model_list", body, cancelled, True, "the model list")
-        return _model(ModelListReply, data, "the model list")
+        data = self.ask("query_model_list", body, cancelled, True, "the model list")
+        return model_of(ModelListReply, data, "the model list")
 
     def cnt_preview(
         self, task_id: str, image_link: str, module: str, *, cancelled: CancelledFn = never, **more: Any
@@ -216,7 +223,7 @@ class Client:
                 self._transport.post(CANCEL_PATH, body, cancelled=cancelled, what=what), what
             )
 
-        return _model(TaskInfo, _data(repeat(ask, self._backoff, cancelled), what), what)
+        return model_of(TaskInfo, _data(repeat(ask, self._backoff, cancelled), what), what)
 
     def download(self, url: str, *, cancelled: CancelledFn = never) -> bytes:
         """The bytes behind a result link (relative ones belong to the base URL). Never carries keys.
@@ -252,9 +259,22 @@ class Client:
 
     def path(self, operation: str, **params: str) -> str:
         """The URL path of an operation; raises InvalidRequest when it is not published."""
-        return (self._catalogue or _catalogue()).operation(operation).url_path(**params)
+        return self.catalogue.operation(operation).url_path(**params)
 
-    def _ask(
+    def accepted(self, envelope: Mapping[str, Any], task_id: str) -> str:
+        """The id to ask the server about, from the reply to the submit of `task_id`."""
+        return _submitted_id(envelope, task_id)
+
+    def submit_path(self, operation: str) -> str:
+        """Where an operation is submitted to."""
+        return self.path(operation)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The operations this client knows."""
+        return self._catalogue if self._catalogue is not None else user_catalogue()
+
+    def ask(
         self,
         operation: str,
         body: Mapping[str, Any],
@@ -263,6 +283,7 @@ class Client:
         about: str,
         **params: str,
     ) -> dict[str, Any]:
+        """The `data` object of a question; repeated while its failure may pass, unless not `patient`."""
         what = f"the question about {about}"
         path = self.path(operation, **params)
 
@@ -273,7 +294,7 @@ class Client:
 
 
 def _operation_and_body(
-    request: Request | str, body: Mapping[str, Any] | None
+    request: Sendable | str, body: Mapping[str, Any] | None
 ) -> tuple[str, Mapping[str, Any]]:
     if isinstance(request, str):
         return request, body or {}
@@ -332,7 +353,7 @@ def _data(envelope: Mapping[str, Any], what: str) -> dict[str, Any]:
     return cast("dict[str, Any]", data)
 
 
-def _model(kind: type[M], data: Mapping[str, Any], what: str) -> M:
+def model_of(kind: type[M], data: Mapping[str, Any], what: str) -> M:
     """A reply as a model; what does not fit is a server error that names the fields, not the values."""
     try:
         return kind.model_validate(data)

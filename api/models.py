@@ -194,7 +194,7 @@ class ModelListReply(Reply):
 
 # What finished tools are known to hand back; every other shape stays reachable through `outputs`.
 _ABOUT_THE_TASK = {"task_id", "taskid", "id_task", "businesstaskid", "status", "desc", "tooltask"}
-_PICTURE_KEY = re.compile(r"(image|img|picture|result|output)_?(s|url|urls|link|links|list)?$", re.IGNORECASE)
+_PICTURE_KEY = re.compile(r"(image|img|picture|result|output)(_?(s|urls?|links?|list))*$", re.IGNORECASE)
 
 
 class ToolTask(Reply):

@@ -2,12 +2,13 @@
 
     python benchmarks/preprocessors.py --weights FOLDER [--device cuda:0] [--rounds 9] [--out docs/images]
 
-FOLDER holds ControlNetHED and mlsd_large_512 (.pth or .safetensors). Prints a table of throughput ratios (peer's
-time / our time: above 1 we are faster), the medians of interleaved rounds, with the spread, and writes a plot and a
-JSON file. With `--memory` also peak memory and cold start, each in a process of its own.
+FOLDER holds ControlNetHED and mlsd_large_512 (.pth or .safetensors). Prints a table of throughput ratios
+(peer's time / our time: above 1 we are faster), the medians of interleaved rounds, with the spread, and
+writes a plot and a JSON file. With `--memory` also peak memory and cold start, each in a process of its own.
 
-One picture is uint8 in and out for both. A batch is ComfyUI's, floats 0..1 in and out: one `run_batch` call here, and
-for the peer, which takes one picture at a time, B calls with the conversions that a node has to make around them.
+One picture is uint8 in and out for both. A batch is ComfyUI's, floats 0..1 in and out: one `run_batch` call
+here, and for the peer, which takes one picture at a time, B calls with the conversions that a node has to
+make around them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,7 @@ _batches: dict[str, Any] = {}
 
 
 class Ours:
-    """This pack. The content cache is emptied before every call but where `keep` is set: it would just answer."""
+    """This pack. Its content cache is emptied before every call, unless `keep` is set."""
 
     def __init__(self, weights: Path, device: str, threads: int) -> None:
         from img_open.preprocessors.runtime import PlainRuntime
@@ -136,7 +138,9 @@ class Peer:
         made = []
         for values in as_batch(frames):
             frame = (values.numpy() * 255.0).round().astype(np.uint8)
-            made.append(torch.from_numpy(detector(frame, output_type="np", **sizes).astype(np.float32) / 255.0))
+            made.append(
+                torch.from_numpy(detector(frame, output_type="np", **sizes).astype(np.float32) / 255.0)
+            )
         return torch.stack(made)
 
 
@@ -161,7 +165,7 @@ def ratio(ours: list[float], other: list[float]) -> tuple[float, float, float]:
 
 
 def random_checkpoints(folder: Path) -> None:
-    """lineart and PiDiNet with random weights, where the folder has none: the time does not depend on them."""
+    """lineart and PiDiNet with random weights: the time does not depend on them."""
     import torch
     from img_open.preprocessors.networks import BUILDERS
 
@@ -201,11 +205,15 @@ def measure(
             if learned and device == "cpu" and side == 2048:
                 continue
             turns = max(1, rounds // 3) if learned else rounds * (3 if count == 1 and side == 512 else 1)
-            times = interleaved(
-                [lambda m=module: ours.call(m, frames, side), lambda m=module: peer.call(m, frames, side)], turns
-            )
+            calls = [partial(who.call, module, frames, side) for who in (ours, peer)]
+            times = interleaved(calls, turns)
             middle, low, high = ratio(*times)
-            row = {"module": module, "B": count, "side": side, "ours_ms": statistics.median(times[0]) / count * 1e3}
+            row = {
+                "module": module,
+                "B": count,
+                "side": side,
+                "ours_ms": statistics.median(times[0]) / count * 1e3,
+            }
             row.update(peer_ms=statistics.median(times[1]) / count * 1e3, ratio=middle, low=low, high=high)
             rows.append(row)
             print(line(row), flush=True)
@@ -216,7 +224,8 @@ def line(row: dict[str, Any]) -> str:
     """A row as text."""
     return (
         f"{row['module']:<18} B={row['B']:<3} {row['side']:>4}²  ours {row['ours_ms']:8.2f} ms  peer "
-        f"{row['peer_ms']:8.2f} ms per frame  ratio {row['ratio']:5.2f} ({row['low']:.2f} to {row['high']:.2f})"
+        f"{row['peer_ms']:8.2f} ms per frame  "
+        f"ratio {row['ratio']:5.2f} ({row['low']:.2f} to {row['high']:.2f})"
     )
 
 
@@ -225,24 +234,28 @@ def canny_overhead(ours: Ours, rounds: int) -> float:
     import cv2
 
     frames = pictures(1, 512)
-    times = interleaved([lambda: ours.call("canny", frames, 512), lambda: cv2.Canny(frames[0], 100, 200)], rounds * 8)
+    times = interleaved(
+        [lambda: ours.call("canny", frames, 512), lambda: cv2.Canny(frames[0], 100, 200)], rounds * 8
+    )
     return min(times[0]) / min(times[1])
 
 
 def second_call(ours: Ours, peer: Peer, rounds: int) -> tuple[float, float]:
-    """A peer that builds its network in every run over our second call of M-LSD at 256²: another picture, the same."""
+    """A peer that builds M-LSD in every run over our second call: on another picture, on the same one."""
     frames = pictures(2, 256)
 
     def rebuilt() -> Any:
         return peer.build("mlsd")(frames[1], detect_resolution=256, image_resolution=256, output_type="np")
 
     other, built = interleaved([lambda: ours.call("mlsd", frames[1:], 256), rebuilt], max(3, rounds // 2))
-    same, again = interleaved([lambda: ours.call("mlsd", frames[1:], 256, keep=True), rebuilt], max(3, rounds // 2))
+    same, again = interleaved(
+        [lambda: ours.call("mlsd", frames[1:], 256, keep=True), rebuilt], max(3, rounds // 2)
+    )
     return ratio(other, built)[0], ratio(same, again)[0]
 
 
 def child(who: str, module: str, count: int, weights: Path, device: str) -> None:
-    """In a process of its own: seconds to the first map from the start, and the peak of memory above the start."""
+    """In a process of its own: seconds to the first map, and the peak of memory above the start."""
     start = time.perf_counter()
     frames = pictures(count, 512)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -288,7 +301,9 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
 
 def main() -> int:
     """Run what the arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
@@ -314,14 +329,16 @@ def main() -> int:
         print(f"canny at 512²: {report['canny_over_bare']:.2f} x the time of bare cv2.Canny", flush=True)
         report["second_call"] = second_call(ours, peer, args.rounds)
         other, same = report["second_call"]
-        print(f"second M-LSD call, against a peer that builds its network per run: {other:.1f} x faster on another ")
+        print(f"second M-LSD call, the peer building its network per run: {other:.1f} x faster on another ")
         print(f"picture, {same:.0f} x on the same one", flush=True)
         report["rows"] = measure(weights, args.device, args.threads, args.rounds, args.modules)
         if args.memory:
             report["memory"] = memory_and_start(weights, args.device)
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / "preprocessor_speed.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        (args.out / "preprocessor_speed.json").write_text(
+            json.dumps(report, indent=1) + "\n", encoding="utf-8"
+        )
         plot(report["rows"], args.out / "preprocessor_speed.png")
     return 0
 

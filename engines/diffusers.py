@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..a1111.noise import image_seeds, resolve_seed
 from ..a1111.prompt import extract_loras
-from ..base.errors import Cancelled, ImgOpenError, InvalidRequest, MissingModel, TaskFailed
+from ..base.errors import Cancelled, ImgOpenError, InvalidRequest, MissingModel, TaskFailed, Unsupported
 from ..base.log import get_logger
 from ..preprocessors.runtime import PlainRuntime
 from .diffusers_init import prepare_init
@@ -112,6 +112,7 @@ class DiffusersEngine:
             if cancelled is not None and cancelled():
                 raise Cancelled("The request was cancelled.", "Nothing was kept.")
 
+        require_diffusers()
         with self._turn(check, report), _threads(self._threads), _memory_errors():
             self._stop = cancelled
             try:
@@ -134,7 +135,6 @@ class DiffusersEngine:
         checkpoint, said = self._checkpoint(request)
         infos += said
         report(Progress(0.0, "loading", checkpoint.name))
-        require_diffusers()
         device = _torch_device(self._device)
         networks = self._loader.checkpoint(checkpoint)
         vae, said = self._vae(request, checkpoint)
@@ -287,9 +287,15 @@ def _torch_device(name: str) -> Any:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        return torch.device(name)
+        device = torch.device(name)
     except RuntimeError as error:
         raise InvalidRequest.field("device", name, "auto, cpu, cuda, cuda:N or mps") from error
+    missing = (device.type == "cuda" and not torch.cuda.is_available()) or (
+        device.type == "mps" and not torch.backends.mps.is_available()
+    )
+    if missing:
+        raise Unsupported(f"The device {name} is not available to torch on this machine.", "Use auto or cpu.")
+    return device
 
 
 def _place(networks: Networks, controls: list[Any], device: Any, dtype: Any, offload: bool) -> None:

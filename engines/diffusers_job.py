@@ -138,7 +138,7 @@ class Job:
         self._set = setting
         self._passes = passes_of(setting.request, setting.init is not None)
         self._guides: dict[bool, Guidance] = {}
-        self._previews: Previews | None = None
+        self._previews = Previews(None, setting.networks.vae, 0)
 
     def run(self, seeds: list[int], group: int) -> list[NDArray[np.uint8]]:
         """All images, `group` of them at a time. The result does not depend on `group` but for rounding."""
@@ -230,7 +230,6 @@ class Job:
             shared.prediction,
             [*shared.blends, *([keep] if keep else [])],
         )
-        assert self._previews is not None  # set by run()
         return sample(guidance, schedule, latents, generators, self._previews, self._set.check)
 
     def _schedule(self, run: Pass, seeds: list[int]) -> Schedule:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,10 +80,11 @@ def require_diffusers() -> None:
     """Raise MissingDependency where the packages of the `standalone` extra are missing."""
     try:
         import diffusers  # noqa: F401
+        import torch  # noqa: F401
         import transformers  # noqa: F401
     except ImportError as error:
         raise MissingDependency(
-            f"The local engine needs diffusers and transformers ({error}).",
+            f"The local engine needs torch, diffusers and transformers ({error}).",
             "pip install 'img-open[standalone]'",
         ) from error
 
@@ -122,7 +124,7 @@ def _checkpoint_folder(file: ModelFile) -> Networks:
         raise Unsupported(
             f"{file.name} is a {pipeline}.", "This engine runs Stable Diffusion 1.x checkpoints."
         )
-    with _readable(file):
+    with _readable(file), _no_bars():
         return Networks(
             unet=_pretrained("UNet2DConditionModel", folder / "unet"),
             vae=_pretrained("AutoencoderKL", folder / "vae"),
@@ -311,6 +313,20 @@ class _readable:
                 f"The model {self._file.name} cannot be loaded: {str(error).splitlines()[0][:300]}",
                 "The files are incomplete, damaged or of another family.",
             ) from error
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """transformers draws progress bars on stderr even for a second's work; the caller has its own."""
+    from transformers.utils import logging
+
+    enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if enabled:
+            logging.enable_progress_bar()
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ..api.profiles import Profile, load_profile
 from ..api.request import Request
 from ..api.request_cloud import check_cloud_ranges
 from ..api.retry import Backoff, CancelledFn, never, wait
-from ..api.tasks import classify
+from ..api.sendable import Sendable
 from ..api.transport import Timeouts
 from ..base.errors import (
     Cancelled,
@@ -114,7 +114,7 @@ class RemoteEngine:
 
     def run(
         self,
-        request: Request,
+        request: Sendable,
         *,
         pictures: Pictures | None = None,
         progress: ProgressFn | None = None,
@@ -154,7 +154,7 @@ class RemoteEngine:
 
     def submit(
         self,
-        request: Request,
+        request: Sendable,
         pictures: Pictures | None = None,
         *,
         progress: ProgressFn | None = None,
@@ -219,9 +219,9 @@ class RemoteEngine:
 
     # --- steps ------------------------------------------------------------------------------------------
 
-    def _ready(self, request: Request, pictures: Pictures | None) -> Request:
+    def _ready(self, request: Sendable, pictures: Pictures | None) -> Sendable:
         """The request with files read and, for the cloud, its ranges checked: before anything is written."""
-        if self.profile.dialect == "cloud":
+        if self.profile.dialect == "cloud" and isinstance(request, Request):
             check_cloud_ranges(request)
         return pin_files(request, pictures)
 
@@ -274,7 +274,7 @@ class RemoteEngine:
         helper.start()
         helper.join(_CANCEL_GRACE_S)
 
-    def _outgoing(self, request: Request, task: Task, pictures: Pictures | None, job: _Job) -> Request:
+    def _outgoing(self, request: Sendable, task: Task, pictures: Pictures | None, job: _Job) -> Sendable:
         """The request as it is sent: id, seed, and links instead of pictures."""
         if self._linker is None:
             self._linker = linker_for(self.profile)
@@ -346,7 +346,7 @@ class RemoteEngine:
         """Results that are done but no longer on disk, from the server if it still has them."""
         try:
             answer = self._ask_anywhere(task, job)
-            if classify(answer.info, self.profile.dialect) == "succeeded":
+            if answer.verdict == "succeeded":
                 return self._store.collect(task, answer, lambda done, total: None, job.cancelled)
             why = f"the server says status {answer.info.status}"
         except Cancelled:

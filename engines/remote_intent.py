@@ -9,7 +9,7 @@ import uuid
 
 from ..api.journal import Intent, Task
 from ..api.profiles import Profile
-from ..api.request import Request
+from ..api.sendable import Sendable
 from ..base.log import scrub_json
 from .remote_pictures import without_pictures
 
@@ -17,7 +17,7 @@ OWN_ID_PREFIX = "io-"
 _LARGEST_SEED = 4294967294  # what the web UI draws from
 
 
-def make_intent(profile: Profile, request: Request, nonce: str) -> Intent:
+def make_intent(profile: Profile, request: Sendable, nonce: str) -> Intent:
     """The intent of a request on a profile.
 
     Its key hashes server, profile, operation, what is asked for, the request's own task id if it brings
@@ -45,7 +45,7 @@ def make_intent(profile: Profile, request: Request, nonce: str) -> Intent:
     )
 
 
-def final_request(request: Request, task: Task) -> Request:
+def final_request(request: Sendable, task: Task) -> Sendable:
     """The request as it is sent for a journal row: with the row's task id and its drawn seed."""
     request = request.with_id_task(task.task_id)
     if request.seed_number != -1:

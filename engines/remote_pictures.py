@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from ..api.profiles import Profile
-from ..api.request import Request
+from ..api.sendable import Sendable
 from ..storage.links import InlineLinker, Linker, NoLinker
 from ..storage.pictures import Kind, Pictures, encode_for_upload
 
@@ -32,7 +32,7 @@ def linker_for(profile: Profile) -> Linker:
     return NoLinker()
 
 
-def pin_files(request: Request, pictures: Pictures | None) -> Request:
+def pin_files(request: Sendable, pictures: Pictures | None) -> Sendable:
     """The request with file paths replaced by `picture:` links, so that its hash follows the contents."""
     if pictures is None:
         return request
@@ -48,8 +48,12 @@ def pin_files(request: Request, pictures: Pictures | None) -> Request:
 
 
 def publish(
-    request: Request, pictures: Pictures | None, linker: Linker, profile: Profile, told: Callable[[str], None]
-) -> Request:
+    request: Sendable,
+    pictures: Pictures | None,
+    linker: Linker,
+    profile: Profile,
+    told: Callable[[str], None],
+) -> Sendable:
     """The request with every local picture replaced by a link of `linker`, each picture once.
 
     Control maps and masks travel as PNG; photographs too unless the profile's `storage_options` say

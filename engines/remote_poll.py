@@ -11,7 +11,7 @@ from ..api.client import Client, TaskAnswer, is_unknown_task
 from ..api.models import TaskInfo, TemporaryImage
 from ..api.profiles import Dialect
 from ..api.retry import CancelledFn, interruptible, may_pass, pause_after, wait
-from ..api.tasks import classify, failure, said
+from ..api.tasks import failure, said
 from ..base.errors import Cancelled, ImgOpenError, NetworkError, ServerError, TaskTimeout, Unauthorized
 from ..base.log import get_logger, scrub
 from ..base.pictures import decode_picture, flatten_over_white, from_data_url
@@ -91,10 +91,9 @@ class Poller:
             else:
                 trouble.over()
                 info = answer.info
-                verdict = classify(info, self._dialect)
-                if verdict == "succeeded":
+                if answer.verdict == "succeeded":
                     return answer
-                if verdict == "failed":
+                if answer.verdict == "failed":
                     raise failure(task_id, info)
                 last = said(info)
                 self._previews.show(info, cancelled)

@@ -66,7 +66,7 @@ class ResultStore:
         """
         info = answer.info
         found = entries(info)
-        if not found and not withheld_elsewhere(answer):
+        if not found and not answer.other_output and not withheld_elsewhere(answer):
             raise TaskFailed(
                 f"Task {task.task_id} finished with an empty result list.",
                 "The server made no picture, or removed it. Ask its operator with this id; run the request "
@@ -88,25 +88,49 @@ class ResultStore:
             self._picture(folder, f"control_{index:02d}", link, cancelled)
             for index, link in enumerate(info.control_image_urls)
         ]
+        media = [
+            self._medium(folder, f"media_{index:02d}", link, cancelled)
+            for index, link in enumerate(answer.media)
+        ]
         told(len(found), len(found))
         described = _describe(task, kept, answer)
-        described["controls"] = len(control)
-        files = [path for _, path in kept if path is not None] + [path for path, _ in control]
+        described |= {"controls": len(control), "other_output": answer.other_output, "media": len(media)}
+        files = [path for _, path in kept if path is not None] + [path for path, _ in control] + media
         self._journal.finish(task.row_id, described, [str(path) for path in files])
-        return _result(described, pictures + [picture for _, picture in control])
+        return _result(described, pictures + [picture for _, picture in control], media)
 
     def load(self, task: Task) -> Result | None:
         """The stored result of a `done` task, or None when a file is gone or damaged."""
         pictures: list[NDArray[np.uint8]] = []
-        for name in task.files:
-            path = Path(name)
+        paths = [Path(name) for name in task.files]
+        count = len(paths) - int(task.result.get("media", 0))
+        if not all(path.is_file() for path in paths[count:]):
+            return None
+        for path in paths[:count]:
             picture = _read(path)
             if picture is None:
                 return None
             pictures.append(picture)
-        if not pictures and not task.result.get("withheld"):
+        if not pictures and not task.result.get("withheld") and not task.result.get("other_output"):
             return None
-        return _result(task.result, pictures)
+        return _result(task.result, pictures, paths[count:])
+
+    def _medium(self, folder: Path, name: str, link: str, cancelled: CancelledFn) -> Path:
+        """One sound or film, as the file it is."""
+        for path in sorted(folder.glob(f"{name}.*")):
+            return path
+
+        def fetch() -> bytes:
+            return interruptible(
+                lambda: self._client.download_once(link),
+                cancelled,
+                bound_s=DOWNLOAD_S,
+                what="the download of a result",
+            )
+
+        ending = re.search(r"\.([A-Za-z0-9]{1,5})$", link.partition("?")[0])
+        data = repeat(fetch, self._backoff, cancelled)
+        return _write(folder / f"{name}.{ending[1].lower() if ending else 'bin'}", data)
 
     def _picture(
         self, folder: Path, name: str, link: str, cancelled: CancelledFn
@@ -156,8 +180,8 @@ def _describe(task: Task, kept: list[tuple[ResultEntry, Path | None]], answer: T
     }
 
 
-def _result(described: dict[str, Any], pictures: list[NDArray[np.uint8]]) -> Result:
-    """A result from its description and its pictures, the control images last."""
+def _result(described: dict[str, Any], pictures: list[NDArray[np.uint8]], media: list[Path]) -> Result:
+    """A result from its description and its files; of the pictures the control images come last."""
     made = len(pictures) - int(described.get("controls", 0))
     return Result(
         images=pictures[:made],
@@ -172,6 +196,7 @@ def _result(described: dict[str, Any], pictures: list[NDArray[np.uint8]]) -> Res
         audits=list(described.get("audits", [])),
         withheld=list(described.get("withheld", [])),
         response=dict(described.get("response", {})),
+        media=media,
     )
 
 

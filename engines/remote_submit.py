@@ -16,8 +16,8 @@ from collections.abc import Callable
 from ..api.client import Client, is_unknown_task
 from ..api.journal import Journal, Task
 from ..api.profiles import Profile
-from ..api.request import Request
 from ..api.retry import Backoff, CancelledFn, pause_after, wait
+from ..api.sendable import Sendable
 from ..base.errors import (
     Busy,
     Cancelled,
@@ -63,7 +63,7 @@ class Submitter:
     def _repeat_is_safe(self) -> bool:
         return self._profile.dialect == "gateway"
 
-    def ensure(self, task: Task, owner: str, body: Callable[[], Request], cancelled: CancelledFn) -> Task:
+    def ensure(self, task: Task, owner: str, body: Callable[[], Sendable], cancelled: CancelledFn) -> Task:
         """The row, after the server has certainly accepted it.
 
         Args:
@@ -125,7 +125,7 @@ class Submitter:
             wait(pause, cancelled)
         return None
 
-    def _send(self, task: Task, owner: str, request: Request, cancelled: CancelledFn) -> Task:
+    def _send(self, task: Task, owner: str, request: Sendable, cancelled: CancelledFn) -> Task:
         """Submit, and repeat what is certainly safe to repeat."""
         give_up = time.monotonic() + self._busy_s
         attempt = 0
@@ -185,7 +185,7 @@ class Submitter:
             self._told(f"waiting {pause:.0f} s: the profile allows {self._profile.per_minute} tasks a minute")
             wait(min(pause, 1.0), cancelled)
 
-    def _submit_once(self, task: Task, request: Request, cancelled: CancelledFn) -> str:
+    def _submit_once(self, task: Task, request: Sendable, cancelled: CancelledFn) -> str:
         """One submit. A stop while it is in flight leaves a helper behind that tells the journal its fate."""
 
         def late(server_id: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from ..api.request import Request
     from ..storage.pictures import Pictures
 
-Stage = Literal["queued", "loading", "preprocess", "sampling", "decoding", "uploading", "running", "downloading", "done"]
+Stage = Literal[
+    "queued", "loading", "preprocess", "sampling", "decoding", "uploading", "running", "downloading", "done"
+]
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,18 @@ class Result:
         audits: per image the server's audit entries (`label`, `confidence`); empty locally.
         withheld: one text per picture that the server made but does not hand out.
         response: the answer as JSON values, scrubbed (no signatures in links).
+        media: files of sounds and films, in the answer's order.
     """
 
-    images: list[NDArray[np.uint8]] = field(default_factory=list)
-    seeds: list[int] = field(default_factory=list)
-    control_images: list[NDArray[np.uint8]] = field(default_factory=list)
-    infos: list[Info] = field(default_factory=list)
+    images: list[NDArray[np.uint8]] = field(default_factory=list["NDArray[np.uint8]"])
+    seeds: list[int] = field(default_factory=list[int])
+    control_images: list[NDArray[np.uint8]] = field(default_factory=list["NDArray[np.uint8]"])
+    infos: list[Info] = field(default_factory=list[Info])
     task_id: str = ""
-    audits: list[list[dict[str, Any]]] = field(default_factory=list)
-    withheld: list[str] = field(default_factory=list)
-    response: dict[str, Any] = field(default_factory=dict)
+    audits: list[list[dict[str, Any]]] = field(default_factory=list[list[dict[str, Any]]])
+    withheld: list[str] = field(default_factory=list[str])
+    response: dict[str, Any] = field(default_factory=dict[str, Any])
+    media: list[Path] = field(default_factory=list["Path"])
 
 
 class Engine(Protocol):

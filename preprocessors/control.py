@@ -1,7 +1,7 @@
 """From a unit and the pictures around it to the control image: sd-webui-controlnet 1.1.455's whole path.
 
-Which picture the unit gets, the crop of an "only masked" inpainting, pixel perfect, the module, and the map at
-the size of the low-res and the high-res pass.
+Which picture the unit gets, the crop of an "only masked" inpainting, pixel perfect, the module, and the map
+at the size of the low-res and the high-res pass.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Geometry:
         if not self.enable_hr:
             return None
         plan = hires_target(self.width, self.height, self.hr_scale, self.hr_resize_x, self.hr_resize_y)
-        # Exactly the asked size where both sides are given, floored: not the latent's, which rounds elsewhere.
+        # Exactly the asked size where both sides are given, floored; the latent rounds elsewhere.
         both = self.hr_resize_x > 0 and self.hr_resize_y > 0
         width, height = (self.hr_resize_x, self.hr_resize_y) if both else plan.upscale_to
         return height // 8 * 8, width // 8 * 8
@@ -144,7 +144,9 @@ def control_for_unit(
     if unit.module == "inpaint_only+lama" and mode is ResizeMode.FILL:
         picture = _extended(picture, geometry)
     height, width = geometry.target
-    resolution, a, b, notices = effective_sliders(unit.module, unit.processor_res, unit.threshold_a, unit.threshold_b)
+    resolution, a, b, notices = effective_sliders(
+        unit.module, unit.processor_res, unit.threshold_a, unit.threshold_b
+    )
     if unit.pixel_perfect:
         resolution = pixel_perfect_resolution(picture.shape[0], picture.shape[1], height, width, mode)
     if find_preprocessor(unit.module).kind == "embedding":
@@ -223,7 +225,8 @@ def _choose(
     alpha = np.zeros(rgb.shape[:2], np.uint8) if init_mask is None else _soft_mask(init_mask, geometry)
     if alpha.shape != rgb.shape[:2]:
         raise PictureError(
-            f"The init mask is {alpha.shape[1]}x{alpha.shape[0]}, the init image {rgb.shape[1]}x{rgb.shape[0]}.",
+            f"The init mask is {alpha.shape[1]}x{alpha.shape[0]}, "
+            f"the init image {rgb.shape[1]}x{rgb.shape[0]}.",
             "Both must have the same size for an inpaint unit.",
         )
     return np.dstack([rgb, alpha]), mode
@@ -245,7 +248,9 @@ def _crop_only_masked(picture: Frame, mask: Frame, mode: ResizeMode, geometry: G
     """The part of the control picture that an "only masked" inpainting looks at, at the request's size."""
     height, width = mask.shape
     region = img2img.crop_region(mask, geometry.inpaint_full_res_padding)
-    left, top, right, bottom = img2img.expand_crop_region(region, geometry.width, geometry.height, width, height)
+    left, top, right, bottom = img2img.expand_crop_region(
+        region, geometry.width, geometry.height, width, height
+    )
 
     def crop(part: Frame) -> Frame:
         sized = img2img.resize_image(_MODE_NUMBERS[mode], part, width, height)
@@ -255,7 +260,10 @@ def _crop_only_masked(picture: Frame, mask: Frame, mode: ResizeMode, geometry: G
     if picture.shape[2] == 3:
         return crop(picture)
     # The mask apart from the colours: as alpha it would be multiplied into them while resampling.
-    colour, alpha = np.ascontiguousarray(picture[:, :, :3]), frames.gray_to_rgb(np.ascontiguousarray(picture[:, :, 3]))
+    colour, alpha = (
+        np.ascontiguousarray(picture[:, :, :3]),
+        frames.gray_to_rgb(np.ascontiguousarray(picture[:, :, 3])),
+    )
     return np.dstack([crop(colour), crop(alpha)[:, :, 0]])
 
 

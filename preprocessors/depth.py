@@ -1,7 +1,7 @@
 """Depth maps: MiDaS (DPT-hybrid), ZoeDepth and Depth-Anything, networks from transformers.
 
-What is around the networks follows sd-webui-controlnet 1.1.455, not transformers' image processors. Every public
-function takes RGB frames of one size and a `Call`, and returns uint8 `(h, w, 3)`, near is bright.
+What is around the networks follows sd-webui-controlnet 1.1.455, not transformers' image processors. Every
+public function takes RGB frames of one size and a `Call`, and returns uint8 `(h, w, 3)`, near is bright.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ def _anything(pictures: Sequence[Frame], call: Call, key: str) -> list[Frame]:
     tall, wide = _anything_size(height, width)
     # Red and blue change places before the network, as in the original.
     sized = [
-        cv2.resize(picture[:, :, ::-1].astype(np.float32) / 255.0, (wide, tall), interpolation=cv2.INTER_CUBIC)
+        cv2.resize(
+            picture[:, :, ::-1].astype(np.float32) / 255.0, (wide, tall), interpolation=cv2.INTER_CUBIC
+        )
         for picture in inputs
     ]
     made = hub_model(key, "DepthAnythingForDepthEstimation", call.runtime)
@@ -126,7 +128,10 @@ def _anything_size(height: int, width: int) -> tuple[int, int]:
     """Both sides at least 518, the aspect about kept, multiples of 14."""
     k = max(518 / height, 518 / width)
     sides = [round(k * side / 14) * 14 for side in (height, width)]
-    grown = [side if side >= 518 else math.ceil(k * each / 14) * 14 for side, each in zip(sides, (height, width), strict=True)]
+    grown = [
+        side if side >= 518 else math.ceil(k * each / 14) * 14
+        for side, each in zip(sides, (height, width), strict=True)
+    ]
     return grown[0], grown[1]
 
 

@@ -30,7 +30,8 @@ def leres(pictures: Sequence[Frame], call: Call) -> list[Frame]:
         pixels = normalise(tensors.to_device([picture[:, :, ::-1] for picture in inputs], call.runtime))
         depth = made.depth_model(pixels)[:, 0].float().cpu().numpy()
     return [
-        frames.gray_to_rgb(frames.cut(_levels(values, call.threshold_a, call.threshold_b), kept)) for values in depth
+        frames.gray_to_rgb(frames.cut(_levels(values, call.threshold_a, call.threshold_b), kept))
+        for values in depth
     ]
 
 

@@ -1,4 +1,4 @@
-"""Fetch annotator weights from the Hugging Face hub or a mirror: on the user's word only, resumable, checked."""
+"""Fetch annotator weights from the hub or a mirror: on the user's word only, resumable, checked."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ def _fetch(
     try:
         with requests.Session() as client:
             _write(client, address, part, progress, cancelled)
-            declared = entry.sha256 if name == entry.file and entry.sha256 else _declared_sha256(client, address)
+            declared = (
+                entry.sha256 if name == entry.file and entry.sha256 else _declared_sha256(client, address)
+            )
     except requests.RequestException as error:
         raise NetworkError(
             f"The download of {name} from {_endpoint()} broke off: {type(error).__name__}.",
@@ -90,9 +92,7 @@ def _endpoint() -> str:
     return address
 
 
-def _write(
-    client: Any, address: str, part: Path, progress: Progress, cancelled: Callable[[], bool]
-) -> None:
+def _write(client: Any, address: str, part: Path, progress: Progress, cancelled: Callable[[], bool]) -> None:
     have = part.stat().st_size if part.is_file() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
     with client.get(address, headers=headers, stream=True, timeout=_TIMEOUT) as reply:
@@ -110,7 +110,8 @@ def _write(
                     progress(min(0.999, done / total))
     if done < total:
         raise NetworkError(
-            f"The download of {part.stem} ended after {done} of {total} bytes.", "Call it again: it goes on there."
+            f"The download of {part.stem} ended after {done} of {total} bytes.",
+            "Call it again: it goes on there.",
         )
 
 
@@ -130,11 +131,13 @@ def _raise_for_status(reply: Any, address: str) -> None:
         why = "does not have it"
     else:
         raise NetworkError(f"{address} answered {reply.status_code}.", "Try again later.")
-    raise MissingModel(f"{address} {why} (status {reply.status_code}).", "Fetch the file by hand or use a mirror.")
+    raise MissingModel(
+        f"{address} {why} (status {reply.status_code}).", "Fetch the file by hand or use a mirror."
+    )
 
 
 def _declared_sha256(client: Any, address: str) -> str:
-    """The checksum the hub states for a large file before it sends on to its storage; empty if it states none."""
+    """The checksum the hub states for a large file before it redirects; empty if it states none."""
     reply = client.head(address, allow_redirects=False, timeout=_TIMEOUT)
     return _sha256_in(reply.headers)
 

@@ -49,7 +49,9 @@ def run_embedding(name: str, image: Frame, *, mask: Frame | None = None, runtime
     entry = find_preprocessor(name)
     if entry.kind != "embedding":
         function_of(entry)  # an unavailable module says why first
-        raise Unsupported(f"The module {entry.spec.label} gives a picture, not an embedding.", "Use run_module.")
+        raise Unsupported(
+            f"The module {entry.spec.label} gives a picture, not an embedding.", "Use run_module."
+        )
     return function_of(entry)(entry.weights[0], image, mask, runtime)
 
 
@@ -69,7 +71,7 @@ def clip(key: str, image: Frame, mask: Frame | None, runtime: Runtime) -> ImageE
 
 
 def _prepare(image: Frame, mask: Frame | None, side: int) -> Any:
-    """Stretched to a square by area averaging, normalised, the masked part multiplied away: `(1, 3, side, side)`."""
+    """Stretched to a square, normalised, the masked part multiplied away: `(1, 3, side, side)`."""
     import cv2
 
     frame = frames.check_frame(image)
@@ -82,7 +84,8 @@ def _prepare(image: Frame, mask: Frame | None, side: int) -> Any:
         alpha = frames.check_frame(mask)[:, :, 0]
         if alpha.shape != frame.shape[:2]:
             raise PictureError(
-                f"The mask is {alpha.shape[1]}x{alpha.shape[0]}, the picture {frame.shape[1]}x{frame.shape[0]}.",
+                f"The mask is {alpha.shape[1]}x{alpha.shape[0]}, "
+                f"the picture {frame.shape[1]}x{frame.shape[0]}.",
                 "Both must have the same size.",
             )
         kept = 255 - cv2.resize(np.ascontiguousarray(alpha), (side, side), interpolation=cv2.INTER_AREA)

@@ -6,7 +6,7 @@ a torch float tensor `(B, H, W, C)`, 0..1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    Frame = NDArray[np.uint8]
+    Frame = NDArray[Any]  # always uint8, which the types of OpenCV do not say
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -31,11 +31,14 @@ MAX_PIXELS = 8192 * 8192  # the largest picture a module accepts, and the larges
 def check_frame(image: Any) -> Frame:
     """Return `image` as uint8 `(H, W, C)`, C of 1, 3 or 4, contiguous.
 
-    `(H, W)` becomes `(H, W, 1)`. Raises `PictureError` for another shape, another dtype, no pixels or too many.
+    `(H, W)` becomes `(H, W, 1)`. Raises `PictureError` for another shape, another dtype, no pixels or too
+    many.
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         kind = getattr(image, "dtype", type(image).__name__)
-        raise PictureError(f"A preprocessor takes uint8 pictures, not {kind}.", "Scale to 0..255 and round first.")
+        raise PictureError(
+            f"A preprocessor takes uint8 pictures, not {kind}.", "Scale to 0..255 and round first."
+        )
     array = image[:, :, None] if image.ndim == 2 else image
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
         raise PictureError(f"The picture's shape is {image.shape}, but must be (H, W) or (H, W, 1, 3 or 4).")
@@ -50,7 +53,7 @@ def check_size(height: int, width: int) -> None:
     if height * width > MAX_PIXELS:
         limit = f"{MAX_PIXELS / 1e6:.0f} million pixels"
         raise PictureError(
-            f"The picture is (or would become) {width}x{height} pixels, more than the {limit} a module takes.",
+            f"The picture is (or would become) {width}x{height} pixels; a module takes {limit}.",
             "Scale it down, choose a smaller processor_res, or crop a very long picture.",
         )
 

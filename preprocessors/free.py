@@ -89,7 +89,7 @@ def scribble_xdog(image: Frame, call: Call) -> Frame:
 
 
 def line_intensity(padded: Frame, sigma: float = 6.0, floor: float = 8.0) -> Frame:
-    """How much darker a pixel is than its surroundings, scaled by the picture's own median: uint8 `(H, W)`."""
+    """How much darker a pixel is than what is around it, by the picture's own median: uint8 `(H, W)`."""
     import cv2
 
     x = padded.astype(np.float32)

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 def hub_model(key: str, class_name: str, runtime: Runtime) -> Any:
     """The model of weight `key`, in eval mode, float32, on the runtime's device.
 
-    Raises `MissingModel` (no folder, or one that cannot be used) and `MissingDependency` (no such class in the
-    installed transformers, or it cannot be imported).
+    Raises `MissingModel` (no folder, or one that cannot be used) and `MissingDependency` (no such class in
+    the installed transformers, or it cannot be imported).
     """
 
     def build() -> Any:
-        made_by = _class(class_name)
         folder = weight_files.require(key, runtime)
+        made_by = _class(class_name)
         try:
             made = made_by.from_pretrained(str(folder), local_files_only=True)
         except Exception as error:  # a broken folder shows in many ways
@@ -51,6 +51,6 @@ def _class(name: str) -> Any:
 def _any_size(made: Any) -> Any:
     """DPT-hybrid refuses pictures of another size than it was trained at unless told to interpolate."""
     embeddings = getattr(getattr(made, "dpt", None), "embeddings", None)
-    if type(embeddings).__name__ == "DPTViTHybridEmbeddings":
+    if embeddings is not None and type(embeddings).__name__ == "DPTViTHybridEmbeddings":
         embeddings.forward = functools.partial(embeddings.forward, interpolate_pos_encoding=True)
     return made

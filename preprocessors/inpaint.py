@@ -50,9 +50,11 @@ def _build(runtime: Runtime) -> Any:
     path = weight_files.require("lama", runtime)
     state = _under_spandrels_names(read_state(path))
     try:
-        from spandrel import ModelLoader
+        from spandrel import ModelLoader  # pyright: ignore[reportMissingImports]  # ComfyUI brings it
 
-        return ModelLoader(device="cpu").load_from_state_dict(state).model.float().eval().requires_grad_(False)
+        return (
+            ModelLoader(device="cpu").load_from_state_dict(state).model.float().eval().requires_grad_(False)
+        )
     except Exception as error:
         raise MissingDependency(
             f"spandrel cannot make LaMa from {path}: {type(error).__name__}: {str(error)[:200]}",
@@ -64,7 +66,13 @@ def _build(runtime: Runtime) -> Any:
 def _under_spandrels_names(state: Mapping[str, Any]) -> dict[str, Any]:
     """The generator's tensors under the prefix by which spandrel recognises LaMa (`model.model.`)."""
     landmark = "1.bn_l.running_mean"
-    prefix = next((key[: -len(landmark)] for key in state if key.endswith(f".{landmark}") or key == landmark), None)
+    prefix = next(
+        (key[: -len(landmark)] for key in state if key.endswith(f".{landmark}") or key == landmark), None
+    )
     if prefix is None:
         return dict(state)  # let spandrel say what it is
-    return {f"model.model.{key.removeprefix(prefix)}": value for key, value in state.items() if key.startswith(prefix)}
+    return {
+        f"model.model.{key.removeprefix(prefix)}": value
+        for key, value in state.items()
+        if key.startswith(prefix)
+    }

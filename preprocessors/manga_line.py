@@ -10,7 +10,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 
-def _normed_conv(inner: int, outer: int, size: int = 3, stride: int = 1, *, double: bool = False) -> nn.Module:
+def _normed_conv(
+    inner: int, outer: int, size: int = 3, stride: int = 1, *, double: bool = False
+) -> nn.Module:
     """Norm, leaky ReLU, convolution, optionally doubled in size; named `model.0` to `model.3`."""
     layers: list[nn.Module] = [
         nn.BatchNorm2d(inner, eps=1e-3),
@@ -75,7 +77,7 @@ def _up_level(inner: int, outer: int, count: int) -> nn.Module:
 
 
 class MangaLine(nn.Module):
-    """Gray picture `(B, 1, H, W)` of 0..255, sides multiples of 16, to lines of the same shape (white paper)."""
+    """Gray `(B, 1, H, W)` of 0..255, sides multiples of 16, to dark lines on white, same shape."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -16,11 +16,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the sub-commands on the parser of `img-open models`."""
     actions = parser.add_subparsers(dest="models_action", required=True)
     listing = actions.add_parser("list", help="every module, whether it runs here, and if not, why")
-    listing.add_argument("--weights", action="store_true", help="list the weight files instead of the modules")
-    pulling = actions.add_parser("pull", help="download the weights of modules (asks nothing: calling it is consent)")
+    listing.add_argument(
+        "--weights", action="store_true", help="list the weight files instead of the modules"
+    )
+    pulling = actions.add_parser(
+        "pull", help="download the weights of modules (asks nothing: calling it is consent)"
+    )
     pulling.add_argument("names", nargs="+", metavar="MODULE", help="module names or weight keys")
     for each in (listing, pulling):
-        each.add_argument("--folder", type=Path, action="append", default=[], help="a folder of annotator weights")
+        each.add_argument(
+            "--folder", type=Path, action="append", default=[], help="a folder of annotator weights"
+        )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,7 +59,7 @@ def weight_lines(folders: tuple[Path, ...] = ()) -> list[str]:
 
 
 def keys_for(names: list[str]) -> list[str]:
-    """The weights of modules or weight keys, each once. Raises `InvalidRequest` for a name that is neither."""
+    """The weights behind these names (modules or weight keys), each once; `InvalidRequest` for others."""
     keys: list[str] = []
     for name in names:
         if name in WEIGHTS:

@@ -87,8 +87,8 @@ def network(key: str, runtime: Runtime) -> torch.nn.Module:
     """
 
     def build() -> torch.nn.Module:
-        made = BUILDERS[key]()  # first: a missing package is cheaper to learn than a missing file
         path = weight_files.require(key, runtime)
+        made = BUILDERS[key]()
         fill(made, read_state(path), path)
         return made.eval().requires_grad_(False)
 
@@ -130,8 +130,8 @@ def fill(made: torch.nn.Module, state: Mapping[str, torch.Tensor], path: Path) -
     if missing or foreign or shapes:
         raise _unusable(
             path,
-            f"is for another network ({len(missing)} tensors missing, {len(foreign)} unknown, {len(shapes)} of "
-            f"another shape; for example {(missing + foreign + shapes)[0]})",
+            f"is for another network ({len(missing)} tensors missing, {len(foreign)} unknown, "
+            f"{len(shapes)} of another shape; for example {(missing + foreign + shapes)[0]})",
         )
     made.load_state_dict(dict(state), strict=False)
 

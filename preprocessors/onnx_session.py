@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 def session(key: str, runtime: Runtime) -> Any:
     """The onnxruntime session of a weight. Raises `MissingModel` if the file is missing or damaged."""
-    return runtime.load(f"preprocessor/{key}", lambda: open_session(weight_files.require(key, runtime), runtime))
+    return runtime.load(
+        f"preprocessor/{key}", lambda: open_session(weight_files.require(key, runtime), runtime)
+    )
 
 
 def open_session(path: Path, runtime: Runtime) -> Any:

@@ -93,7 +93,9 @@ def pose_from_json(value: str | Mapping[str, Any] | Sequence[Any]) -> Pose:
     people = value.get("people", [])
     if not isinstance(people, Sequence) or isinstance(people, str):
         raise InvalidRequest.field("people", people, "a list")
-    return Pose(tuple(_person(entry, index, width, height) for index, entry in enumerate(people)), width, height)
+    return Pose(
+        tuple(_person(entry, index, width, height) for index, entry in enumerate(people)), width, height
+    )
 
 
 def _canvas(value: Mapping[str, Any], field: str) -> int:
@@ -121,7 +123,9 @@ def _points(numbers: Any, where: str, part: str, width: int, height: int) -> Poi
     is_list = isinstance(numbers, Sequence) and not isinstance(numbers, str)
     if not is_list or len(numbers) not in {3 * n for n in allowed} or not all(map(_is_number, numbers)):
         wanted = " or ".join(f"3 x {n}" for n in allowed)
-        raise InvalidRequest.field(where, numbers, f"a flat list of {wanted} finite numbers (x, y, confidence)")
+        raise InvalidRequest.field(
+            where, numbers, f"a flat list of {wanted} finite numbers (x, y, confidence)"
+        )
     x, y, sure = numbers[0::3], numbers[1::3], numbers[2::3]
     points = [(a, b) if c >= 1.0 else None for a, b, c in zip(x, y, sure, strict=True)]
     relative = all(abs(c) <= 1.0 for point in points if point is not None for c in point)
@@ -153,7 +157,12 @@ def _numbers(points: Points, width: int, height: int) -> list[float]:
 
 
 def draw_pose(
-    pose: Pose, *, body: bool = True, hands: bool = True, face: bool = True, size: tuple[int, int] | None = None
+    pose: Pose,
+    *,
+    body: bool = True,
+    hands: bool = True,
+    face: bool = True,
+    size: tuple[int, int] | None = None,
 ) -> Frame:
     """The pose on black, uint8 `(height, width, 3)`.
 

@@ -56,7 +56,9 @@ def find_boxes(detector: Any, image: Frame, classes: Sequence[int]) -> NDArray[n
 
     height, width = image.shape[:2]
     k = min(_DETECTOR_SIDE / height, _DETECTOR_SIDE / width)
-    small = cv2.resize(image, (max(1, int(width * k)), max(1, int(height * k))), interpolation=cv2.INTER_LINEAR)
+    small = cv2.resize(
+        image, (max(1, int(width * k)), max(1, int(height * k))), interpolation=cv2.INTER_LINEAR
+    )
     canvas = np.full((_DETECTOR_SIDE, _DETECTOR_SIDE, 3), 114, np.uint8)
     canvas[: small.shape[0], : small.shape[1]] = small
     pixels = canvas.transpose(2, 0, 1)[None].astype(np.float32)
@@ -134,7 +136,9 @@ def _cut_out(image: Frame, centre: NDArray[Any], size: NDArray[Any], wide: int, 
     return cv2.warpAffine(image, matrix, (wide, high), flags=cv2.INTER_LINEAR)
 
 
-def _relative(points: NDArray[Any], scores: NDArray[Any], width: int, height: int) -> tuple[Point | None, ...]:
+def _relative(
+    points: NDArray[Any], scores: NDArray[Any], width: int, height: int
+) -> tuple[Point | None, ...]:
     return tuple(
         (float(x) / width, float(y) / height) if score >= _LEAST_POINT else None
         for (x, y), score in zip(points, scores, strict=True)

@@ -64,7 +64,9 @@ def openpose_full(pictures: Sequence[Frame], call: Call) -> list[Frame]:
 
 
 def estimate_pose(module: str, image: Frame, resolution: float, runtime: Runtime) -> Pose:
-    """The pose behind a module's map, for its JSON (`pose.pose_to_json`); the parts it does not draw are None.
+    """The pose behind a module's map, for its JSON (`pose.pose_to_json`).
+
+    The parts that the module does not draw are None.
 
     Args:
         module: an openpose module, name or label.
@@ -81,9 +83,11 @@ def _estimate(name: str, picture: Frame, runtime: Runtime) -> Pose:
     from dataclasses import replace
 
     stop_if_cancelled(runtime)
-    body, hands, face = _PARTS[name]
+    _, hands, face = _PARTS[name]
     if not (hands or face) and not _has_dwpose(runtime):
-        runtime.notice("The pose was made by MoveNet (comes with the pack): body only. Fetch dw_pose for DWPose.")
+        runtime.notice(
+            "The pose was made by MoveNet (comes with the pack): body only. Fetch dw_pose for DWPose."
+        )
         return pose_movenet.estimate(picture, runtime)
     pose = pose_dw.estimate(picture, runtime)
     runtime.notice("The pose was made by DWPose.")
@@ -116,7 +120,9 @@ def animal_openpose(pictures: Sequence[Frame], call: Call) -> list[Frame]:
     for picture in pictures:
         stop_if_cancelled(call.runtime)
         small = frames.fit(picture, call.resolution)
-        maps.append(_draw_animals(pose_dw.estimate_animals(small, call.runtime), small.shape[0], small.shape[1]))
+        maps.append(
+            _draw_animals(pose_dw.estimate_animals(small, call.runtime), small.shape[0], small.shape[1])
+        )
     return maps
 
 

@@ -33,7 +33,7 @@ def estimate(image: Frame, runtime: Runtime) -> Pose:
 
 
 def _prepare(image: Frame) -> tuple[Frame, tuple[float, float]]:
-    """Long side at 256, black to the right and below up to multiples of 32; the shares that hold the picture."""
+    """Long side at 256, black added up to multiples of 32; and the shares that hold the picture."""
     import cv2
 
     height, width = image.shape[:2]

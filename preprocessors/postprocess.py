@@ -1,4 +1,4 @@
-"""What recolor_* and inpaint_only do to the finished pictures (sd-webui-controlnet 1.1.455, after decoding)."""
+"""What recolor_* and inpaint_only do to the finished pictures, after sd-webui-controlnet 1.1.455."""
 
 from __future__ import annotations
 
@@ -20,10 +20,17 @@ _BLEND = 7  # pixels the repainted part reaches beyond its mask, and the width o
 
 def needs_post_process(module: str) -> bool:
     """Whether `post_process` does anything for this module."""
-    return find_module(module).name in {"recolor_luminance", "recolor_intensity", "inpaint_only", "inpaint_only+lama"}
+    return find_module(module).name in {
+        "recolor_luminance",
+        "recolor_intensity",
+        "inpaint_only",
+        "inpaint_only+lama",
+    }
 
 
-def post_process(module: str, images: NDArray[Any], control: NDArray[Any], *, threads: int = 1) -> NDArray[np.float32]:
+def post_process(
+    module: str, images: NDArray[Any], control: NDArray[Any], *, threads: int = 1
+) -> NDArray[np.float32]:
     """The step after decoding.
 
     Args:
@@ -42,7 +49,8 @@ def post_process(module: str, images: NDArray[Any], control: NDArray[Any], *, th
         return pictures
     if pictures.ndim != 4 or pictures.shape[1:3] != control.shape[:2]:
         raise PictureError(
-            f"The control image is {control.shape[1]}x{control.shape[0]}, the pictures' shape is {pictures.shape}.",
+            f"The control image is {control.shape[1]}x{control.shape[0]}, "
+            f"the pictures' shape is {pictures.shape}.",
             "Both need the same size; pass the unit's control image at the size of the result.",
         )
     if name.startswith("inpaint"):

@@ -80,20 +80,29 @@ _ENTRIES = (
     _frame("canny", "canny"),
     _frame("invert", "invert"),
     _frame("threshold", "threshold"),
-    _frame("scribble_xdog", "scribble_xdog", "The original's uint8 overflow above 127 is kept: it shapes the map."),
+    _frame(
+        "scribble_xdog",
+        "scribble_xdog",
+        "The original's uint8 overflow above 127 is kept: it shapes the map.",
+    ),
     _aux("scribble_hed", "soft_edges:scribble_hed", "hed"),
     _aux("pidinet_scribble", "soft_edges:pidinet_scribble", "pidinet"),
     _aux("hed", "soft_edges:hed", "hed"),
     _aux("hed_safe", "soft_edges:hed_safe", "hed", note="Three gray levels."),
     _aux("pidinet", "soft_edges:pidinet", "pidinet", note="Red and blue are swapped before the network."),
-    _aux("pidinet_safe", "soft_edges:pidinet_safe", "pidinet", note="Red and blue are swapped before the network."),
+    _aux(
+        "pidinet_safe",
+        "soft_edges:pidinet_safe",
+        "pidinet",
+        note="Red and blue are swapped before the network.",
+    ),
     _aux("softedge_teed", "soft_edges:teed", "teed"),
     _aux(
         "softedge_anyline",
         "soft_edges:anyline",
         "mteed",
-        note="In effect the TEED map alone, as in the original. Where the original raises (a resolution that is "
-        "no multiple of 64) this pack gives the map.",
+        note="In effect the TEED map alone, as in the original. Where the original raises (a resolution that "
+        "is no multiple of 64) this pack gives the map.",
     ),
     _aux("lineart", "lines:lineart", "lineart"),
     _aux("lineart_coarse", "lines:lineart_coarse", "lineart_coarse"),
@@ -111,8 +120,16 @@ _ENTRIES = (
     _hub("depth", "depth:midas", "midas", note="DPT-hybrid from transformers, not the original's own copy."),
     _hub("depth_zoe", "depth:zoe", "zoe", note="ZoeDepth from transformers, not the original's own copy."),
     _aux("depth_leres", "depth_leres:leres", "leres"),
-    _no("depth_leres++", "the boost step of LeReS++ needs a second network (pix2pix) that is not wired up; depth_leres is"),
-    _hub("depth_anything", "depth:depth_anything", "depth_anything", note="Red and blue are swapped before the network."),
+    _no(
+        "depth_leres++",
+        "the boost step of LeReS++ needs a second network (pix2pix) that is not wired up; depth_leres is",
+    ),
+    _hub(
+        "depth_anything",
+        "depth:depth_anything",
+        "depth_anything",
+        note="Red and blue are swapped before the network.",
+    ),
     _hub(
         "depth_anything_v2",
         "depth:depth_anything_v2",
@@ -129,8 +146,8 @@ _ENTRIES = (
         "pose_modules:openpose",
         packages=("onnxruntime",),
         code="MoveNet MultiPose (Apache-2.0), DWPose (Apache-2.0)",
-        note="DWPose where its weights are found, else the MoveNet network that comes with the pack. OpenPose's "
-        "own networks are for non-commercial use and are not used.",
+        note="DWPose where its weights are found, else the MoveNet network that comes with the pack. "
+        "OpenPose's own networks are for non-commercial use and are not used.",
     ),
     *(
         Preprocessor(
@@ -162,11 +179,16 @@ _ENTRIES = (
     ),
     _no("densepose", "the DensePose TorchScript file needs torchvision's operators; not wired up"),
     _no("densepose_parula", "the DensePose TorchScript file needs torchvision's operators; not wired up"),
-    _no("segmentation", f"UniFormer: {_NO_LIBRARY}; use oneformer_ade20k, which has the same classes and colours"),
+    _no(
+        "segmentation",
+        f"UniFormer: {_NO_LIBRARY}; use oneformer_ade20k, which has the same classes and colours",
+    ),
     _hub("oneformer_ade20k", "segmentation:oneformer_ade20k", "oneformer_ade20k"),
     _hub("oneformer_coco", "segmentation:oneformer_coco", "oneformer_coco"),
     _no("anime_face_segment", f"anime face U-Net: {_NO_LIBRARY}"),
-    _no("mobile_sam", "MobileSAM in controlnet-aux needs torchvision and edits timm's registry; not wired up"),
+    _no(
+        "mobile_sam", "MobileSAM in controlnet-aux needs torchvision and edits timm's registry; not wired up"
+    ),
     Preprocessor(
         "mediapipe_face",
         "batch",
@@ -175,12 +197,20 @@ _ENTRIES = (
         code=f"{_AUX}; MediaPipe, Apache-2.0",
         note="The networks come inside mediapipe 0.10.21 and earlier; later versions carry none.",
     ),
-    _frame("shuffle", "shuffle", "Numbers of numpy's legacy generator; with subseed -1 its seed is twice the seed."),
+    _frame(
+        "shuffle",
+        "shuffle",
+        "Numbers of numpy's legacy generator; with subseed -1 its seed is twice the seed.",
+    ),
     _frame("tile_resample", "tile_resample"),
     _frame("tile_colorfix", "identity", _IN_SAMPLER),
     _frame("tile_colorfix+sharp", "identity", _IN_SAMPLER),
     _frame("blur_gaussian", "blur_gaussian"),
-    _frame("recolor_luminance", "recolor_luminance", "Red and blue are swapped in the luminance, as in the original."),
+    _frame(
+        "recolor_luminance",
+        "recolor_luminance",
+        "Red and blue are swapped in the luminance, as in the original.",
+    ),
     _frame("recolor_intensity", "recolor_intensity"),
     Preprocessor("inpaint", "inpaint", "inpaint:identity", note="Picture and mask themselves."),
     Preprocessor("inpaint_only", "inpaint", "inpaint:identity", note="Picture and mask themselves."),
@@ -193,9 +223,17 @@ _ENTRIES = (
         "LaMa in spandrel, MIT (network Apache-2.0)",
         "Filled at a short side of 256.",
     ),
-    *(_frame(name, "identity", _IN_SAMPLER) for name in ("reference_only", "reference_adain", "reference_adain+attn")),
+    *(
+        _frame(name, "identity", _IN_SAMPLER)
+        for name in ("reference_only", "reference_adain", "reference_adain+attn")
+    ),
     _frame("color", "color"),
-    _aux("pidinet_sketch", "soft_edges:pidinet_sketch", "pidinet", note="Red and blue are swapped before the network."),
+    _aux(
+        "pidinet_sketch",
+        "soft_edges:pidinet_sketch",
+        "pidinet",
+        note="Red and blue are swapped before the network.",
+    ),
     *(
         Preprocessor(name, "embedding", "embeddings:clip", (weight,), ("transformers",), _TRANSFORMERS)
         for name, weight in (

@@ -44,7 +44,8 @@ def run_module(
 
     Args:
         name: module name or label.
-        image: uint8 `(H, W)` or `(H, W, 1, 3 or 4)`. Alpha is laid over white; for the inpaint modules the 4th
+        image: uint8 `(H, W)` or `(H, W, 1, 3 or 4)`. Alpha is laid over white; for the inpaint modules the
+        4th
             channel is the mask (255 = repaint).
         processor_res, threshold_a, threshold_b: as `controlnet.modules.effective_sliders` returns them, or
             processor_res from pixel perfect.
@@ -93,9 +94,9 @@ def run_batch(
 ) -> torch.Tensor:
     """The maps of a batch: float `(B, H, W, C)` in 0..1 to float `(B, h, w, 3)` on the CPU.
 
-    Works chunk by chunk (networks: one forward pass per chunk, sized by free memory; OpenCV steps: frames over
-    threads), asks for a cancel and reports progress between chunks, and holds no more than one chunk beside
-    input and output. `masks` `(B or 1, H, W)`, 1 = repaint, is for the inpaint modules, which return 4
+    Works chunk by chunk (networks: one forward pass per chunk, sized by free memory; OpenCV steps: frames
+    over threads), asks for a cancel and reports progress between chunks, and holds no more than one chunk
+    beside input and output. `masks` `(B or 1, H, W)`, 1 = repaint, is for the inpaint modules, which return 4
     channels. Errors as `run_module`; a batch of no pictures is a `PictureError`.
     """
     import torch

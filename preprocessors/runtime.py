@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from ..base.errors import Cancelled
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -24,16 +25,19 @@ class Runtime(Protocol):
     """The few things a module asks for.
 
     Attributes:
-        device: torch device string for the networks, `"cpu"`, `"cuda:0"`, `"mps"`.
-        threads: how many frames OpenCV steps may work on at once; also torch's CPU threads.
+        threads: how many frames OpenCV steps may work on at once; also onnxruntime's threads.
         allow_download: whether a missing weight file may be fetched. Never true unless the user said so.
         cache: maps already made, by content; see `ResultCache`.
     """
 
-    device: str
     threads: int
     allow_download: bool
     cache: ResultCache
+
+    @property
+    def device(self) -> str:
+        """The torch device networks run on, `"cpu"`, `"cuda:0"`, `"mps"`."""
+        ...
 
     def cancelled(self) -> bool:
         """True once the user asked to stop. Asked between chunks and inside long loops."""
@@ -83,7 +87,7 @@ class ResultCache:
         for array in arrays:
             digest.update(b"-" if array is None else repr(array.shape).encode())
             if array is not None:
-                digest.update(memoryview(array.reshape(-1)))
+                digest.update(np.ascontiguousarray(array).data)
         return digest.digest()
 
     def get(self, key: bytes) -> NDArray[Any] | None:
@@ -119,7 +123,7 @@ class PlainRuntime:
 
     Args:
         device: torch device, or `"auto"`: CUDA, else MPS, else CPU, decided at first use.
-        threads: frames at once in OpenCV steps and torch CPU threads while a network runs.
+        threads: frames at once in OpenCV steps, and threads of an onnxruntime network.
         folders: where annotator weights are looked for first.
         networks: how many networks stay loaded.
         allow_download: fetch missing weight files (the user's consent).

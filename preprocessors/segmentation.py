@@ -1,4 +1,4 @@
-"""Semantic segmentation by OneFormer (Swin-L), network from transformers, painted in the data sets' colours."""
+"""Semantic segmentation by OneFormer, network from transformers, in the data sets' colours."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ def _labels(output: Any, size: tuple[int, int]) -> torch.Tensor:
     from torch.nn.functional import interpolate
 
     classes = output.class_queries_logits.softmax(dim=-1)[..., :-1]  # the last one is "nothing"
-    masks = interpolate(output.masks_queries_logits, size=size, mode="bilinear", align_corners=False).sigmoid()
+    masks = interpolate(
+        output.masks_queries_logits, size=size, mode="bilinear", align_corners=False
+    ).sigmoid()
     return torch.einsum("bqc,bqhw->bchw", classes, masks).argmax(dim=1)
 
 

@@ -67,7 +67,7 @@ def teed(pictures: Sequence[Frame], call: Call) -> list[Frame]:
 
 
 def anyline(pictures: Sequence[Frame], call: Call) -> list[Frame]:
-    """TEED's map, with what the original's combination with line art leaves of the latter (next to nothing)."""
+    """TEED's map, with what the original lets through of the line art (next to nothing)."""
     inputs, kept = tensors.padded(pictures, call.resolution, call.runtime)
     maps = _sigmoid_maps("mteed", inputs, call, steps=int(call.threshold_a))
     for edges, picture in zip(maps, inputs, strict=True):

@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from .runtime import Runtime
 
 
-def padded(pictures: Sequence[Frame], resolution: float, runtime: Runtime) -> tuple[list[Frame], tuple[int, int]]:
+def padded(
+    pictures: Sequence[Frame], resolution: float, runtime: Runtime
+) -> tuple[list[Frame], tuple[int, int]]:
     """`frames.fit_padded` of every picture (all have one size), over threads."""
-    done = frames.over_frames(lambda picture: frames.fit_padded(picture, resolution), pictures, runtime.threads)
+    done = frames.over_frames(
+        lambda picture: frames.fit_padded(picture, resolution), pictures, runtime.threads
+    )
     return [picture for picture, _ in done], done[0][1]
 
 

@@ -42,18 +42,22 @@ def find(key: str, folders: Iterable[Path] = ()) -> Path | None:
 
 
 def require(key: str, runtime: Runtime) -> Path:
-    """`find`, or a download where the runtime allows it. Raises `MissingModel` naming file, folder, size, link."""
+    """`find`, or a download where the runtime allows it.
+
+    Raises `MissingModel` naming file, folder, size, licence and link.
+    """
     found = find(key, runtime.weight_folders())
     if found is not None:
         return found
     if runtime.allow_download:
         from .download import pull
 
-        return pull(key, destination(runtime.weight_folders()), progress=runtime.progress, cancelled=runtime.cancelled)
+        return pull(
+            key, destination(runtime.weight_folders()), progress=runtime.progress, cancelled=runtime.cancelled
+        )
     entry = WEIGHTS[key]
     raise MissingModel(
-        f"{describe_missing(key, runtime.weight_folders())}",
-        "",
+        describe_missing(key, runtime.weight_folders()),
         file=entry.file,
         folder=str(destination(runtime.weight_folders())),
         link=entry.link,
@@ -66,13 +70,14 @@ def destination(folders: Iterable[Path]) -> Path:
 
 
 def describe_missing(key: str, folders: Iterable[Path] = ()) -> str:
-    """One line: which file is missing, where to put it, how large it is, its licence and link, how to fetch it."""
+    """One line: which file is missing, where to put it, its size, licence and link, how to fetch it."""
     entry = WEIGHTS[key]
     folder = destination(folders)
     place = folder / entry.repo.split("/")[-1] if entry.is_folder else folder
     what = f"folder with {Path(entry.file).name}" if entry.is_folder else Path(entry.file).name
     return (
-        f"The {what} of {entry.repo} is not on this machine (about {entry.megabytes:g} MB, licence {entry.licence}). "
+        f"The {what} of {entry.repo} is not on this machine "
+        f"(about {entry.megabytes:g} MB, licence {entry.licence}). "
         f"Fetch it with `img-open models pull {key}`, or put it into {place} from {entry.link}."
     )
 

@@ -57,7 +57,14 @@ _ENTRIES = (
         "Apache-2.0",
         ("ControlNetHED.safetensors", "ControlNetHED.fp16.safetensors"),
     ),
-    WeightFile("pidinet", _ANNOTATORS, "table5_pidinet.pth", 2.9, "research only (PiDiNet)", ("table5_pidinet.safetensors",)),
+    WeightFile(
+        "pidinet",
+        _ANNOTATORS,
+        "table5_pidinet.pth",
+        2.9,
+        "research only (PiDiNet)",
+        ("table5_pidinet.safetensors",),
+    ),
     WeightFile(
         "mlsd",
         _ANNOTATORS,
@@ -70,7 +77,14 @@ _ENTRIES = (
     WeightFile("lineart_coarse", _ANNOTATORS, "sk_model2.pth", 17.2, "MIT (informative drawings)"),
     WeightFile("lineart_anime", _ANNOTATORS, "netG.pth", 217.7, "not stated"),
     WeightFile("manga_line", _ANNOTATORS, "erika.pth", 172.8, "MIT (MangaLineExtraction)"),
-    WeightFile("teed", "bdsqlsz/qinglong_controlnet-lllite", "Annotators/7_model.pth", 0.25, "MIT (TEED)", ("7_model.pth",)),
+    WeightFile(
+        "teed",
+        "bdsqlsz/qinglong_controlnet-lllite",
+        "Annotators/7_model.pth",
+        0.25,
+        "MIT (TEED)",
+        ("7_model.pth",),
+    ),
     WeightFile("mteed", "TheMistoAI/MistoLine", "Anyline/MTEED.pth", 0.27, "MIT (TEED)"),
     WeightFile("leres", _ANNOTATORS, "res101.pth", 530.8, "BSD-2-Clause or academic use, see AdelaiDepth"),
     WeightFile("normal_bae", _ANNOTATORS, "scannet.pt", 291.1, "MIT (surface_normal_uncertainty)"),
@@ -85,8 +99,18 @@ _ENTRIES = (
         "Apache-2.0",
         ("rtmpose-m_ap10k_256.onnx",),
     ),
-    WeightFile("midas", "Intel/dpt-hybrid-midas", "pytorch_model.bin", 490, "Apache-2.0", ("model.safetensors",), _FOLDER),
-    WeightFile("zoe", "Intel/zoedepth-nyu", "model.safetensors", 1380, "MIT", ("pytorch_model.bin",), _FOLDER),
+    WeightFile(
+        "midas",
+        "Intel/dpt-hybrid-midas",
+        "pytorch_model.bin",
+        490,
+        "Apache-2.0",
+        ("model.safetensors",),
+        _FOLDER,
+    ),
+    WeightFile(
+        "zoe", "Intel/zoedepth-nyu", "model.safetensors", 1380, "MIT", ("pytorch_model.bin",), _FOLDER
+    ),
     WeightFile(
         "depth_anything",
         "LiheYoung/depth-anything-large-hf",

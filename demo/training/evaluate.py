@@ -24,6 +24,7 @@ import scenes
 
 BATCH = 25
 WEIGHTS = (0.0, 0.25, 0.5, 1.0)
+MODES = ("prompt", "balanced", "control")
 
 
 def unseen(count: int) -> list[scenes.Scene]:
@@ -34,17 +35,99 @@ def unseen(count: int) -> list[scenes.Scene]:
     ]
 
 
-def generate(sampler, prompts: list[str], make_units, seeds: list[int]) -> list[np.ndarray]:
-    """Sample in small batches.
+def disagreeing(count: int) -> tuple[list[scenes.Scene], list[scenes.Scene]]:
+    """Scenes for the control image, and others of another shape for the prompt."""
+    control = [scenes.make_scene(scenes.UNSEEN + 10_000 + index, 1) for index in range(count)]
+    asked, seed = [], scenes.UNSEEN + 20_000
+    for scene in control:
+        while (other := scenes.make_scene(seed, 1)).things[0].shape == scene.things[0].shape:
+            seed += 1
+        asked.append(other)
+        seed += 1
+    return control, asked
 
-    Args:
-        make_units: function of a slice of the prompts that gives the units for it.
+
+def pairs(count: int) -> tuple[list[scenes.Scene], np.ndarray, np.ndarray]:
+    """Scenes of two objects with a canny map of the first one and a depth map of the second one."""
+    chosen = [scenes.make_scene(scenes.UNSEEN + 40_000 + index, 2) for index in range(count)]
+    near = [np.stack([~measures.outside(one.things[index].mask, 4) for one in chosen]) for index in (0, 1)]
+    canny = np.where(near[0], np.stack([one.canny for one in chosen]), 0).astype(np.uint8)
+    far = np.stack([np.minimum(one.depth, 60) for one in chosen])
+    return chosen, canny, np.where(near[1], np.stack([one.depth for one in chosen]), far)
+
+
+def jobs(count: int) -> dict[str, tuple[list[str], list[dict]]]:
+    """Everything to draw: label -> prompts, and the units as arguments of :class:`sampling.Unit`.
+
+    The picture at place ``i`` starts from the noise of seed ``i``, whatever the label: only what the
+    label says differs.
     """
-    pictures: list[np.ndarray] = []
-    for start in range(0, len(prompts), BATCH):
-        part = slice(start, start + BATCH)
-        pictures += list(sampler(prompts[part], make_units(part), seeds[part]))
-    return pictures
+    chosen = unseen(count)
+    english, canny = [one.caption() for one in chosen], np.stack([one.canny for one in chosen])
+    drawn = {
+        f"weight {weight:g}": (
+            english,
+            [{"name": "canny", "maps": canny, "weight": weight}] if weight else [],
+        )
+        for weight in WEIGHTS
+    }
+    drawn["window 0-0.5"] = (english, [{"name": "canny", "maps": canny, "end": 0.5}])
+    drawn["depth"] = (english, [{"name": "depth", "maps": np.stack([one.depth for one in chosen])}])
+    drawn["zh"] = ([one.caption("zh") for one in chosen], [{"name": "canny", "maps": canny}])
+    control, asked = disagreeing(count // 2)
+    for mode in MODES:
+        unit = {"name": "canny", "maps": np.stack([one.canny for one in control]), "mode": mode}
+        drawn[f"mode {mode}"] = ([one.caption() for one in asked], [unit])
+    both, first, second = pairs(count // 2)
+    words = [one.caption() for one in both]
+    drawn["first unit"] = (words, [{"name": "canny", "maps": first}])
+    drawn["both units"] = (words, [{"name": "canny", "maps": first}, {"name": "depth", "maps": second}])
+    return drawn
+
+
+_sampler = None
+
+
+def _start(model: str) -> None:
+    """Load the model, once per process."""
+    global _sampler
+    import sampling
+    import torch
+
+    torch.set_num_threads(1)
+    _sampler = sampling.Sampler(model)
+
+
+def _draw(job: tuple) -> tuple[str, int, np.ndarray]:
+    """Draw one batch."""
+    import sampling
+
+    label, start, prompts, units = job
+    seeds = list(range(start, start + len(prompts)))
+    return label, start, _sampler(prompts, tuple(sampling.Unit(**unit) for unit in units), seeds)
+
+
+def draw(model: Path, count: int, processes: int) -> dict[str, np.ndarray]:
+    """Draw all jobs in batches over some one-thread processes.
+
+    Returns:
+        label -> uint8 pictures ``(n, 128, 128, 3)``.
+    """
+    batches = []
+    for label, (prompts, units) in jobs(count).items():
+        for start in range(0, len(prompts), BATCH):
+            part = slice(start, start + BATCH)
+            cut = [unit | {"maps": unit["maps"][part]} for unit in units]
+            batches.append((label, start, prompts[part], cut))
+    found: dict[str, dict[int, np.ndarray]] = {}
+    begun = time.monotonic()
+    with multiprocessing.get_context("spawn").Pool(processes, _start, (str(model),)) as pool:
+        for number, (label, start, pictures) in enumerate(pool.imap_unordered(_draw, batches), 1):
+            found.setdefault(label, {})[start] = pictures
+            print(f"{number} of {len(batches)} batches, {time.monotonic() - begun:.0f} s", flush=True)
+    return {
+        label: np.concatenate([parts[start] for start in sorted(parts)]) for label, parts in found.items()
+    }
 
 
 def judge(scene: scenes.Scene, picture: np.ndarray) -> dict:
@@ -88,90 +171,42 @@ def split(rows: list[dict]) -> dict:
     return {"single": mean(rows[:half]), "several": mean(rows[half:])}
 
 
-def _shapes_of(scene_list, pictures, order) -> float:
-    """Mean overlap of what pictures show with the masks of scenes in some order."""
-    return round(
-        float(
-            np.mean(
-                [
-                    measures.overlap(measures.segment(picture), scene_list[index].mask)
-                    for picture, index in zip(pictures, order, strict=False)
-                ]
-            )
-        ),
-        4,
-    )
-
-
-def experiment_control(sampler, count: int, name: str) -> dict:
-    """Prompt and control image agree: weight 1, either kind of control image."""
-    chosen = unseen(count)
-    maps = np.stack([getattr(scene, name) for scene in chosen])
-    pictures = generate(
-        sampler,
-        [scene.caption() for scene in chosen],
-        lambda part: (_unit(name, maps[part]),),
-        list(range(count)),
-    )
-    return split([judge(scene, picture) for scene, picture in zip(chosen, pictures, strict=False)])
-
-
-def experiment_weights(sampler, count: int) -> dict:
-    """Overlap over the weight, the window 0-0.5, and the chance level of shuffled pairs."""
-    chosen = unseen(count)
-    maps = np.stack([scene.canny for scene in chosen])
-    prompts, order = [scene.caption() for scene in chosen], range(count)
-    result: dict = {"iou": {}, "edges_px": {}}
-    free: list[np.ndarray] = []
-    for label, options in [(f"{weight:g}", {"weight": weight}) for weight in WEIGHTS] + [
-        ("0-0.5", {"end": 0.5})
-    ]:
-        pictures = generate(
-            sampler,
-            prompts,
-            lambda part: (_unit("canny", maps[part], **options),),  # noqa: B023
-            list(order),
+def mean_overlap(pictures, chosen) -> float:
+    """Mean overlap of what pictures show with the masks of as many scenes."""
+    return float(
+        np.mean(
+            [measures.overlap(measures.segment(a), b.mask) for a, b in zip(pictures, chosen, strict=True)]
         )
-        free = free or pictures
-        result["iou"][label] = _shapes_of(chosen, pictures, order)
-        distances = [
-            measures.edge_distance(picture, scene.canny)
-            for picture, scene in zip(pictures, chosen, strict=True)
-        ]
-        result["edges_px"][label] = round(float(np.mean(distances)), 3)
+    )
+
+
+def weigh(pictures: dict[str, np.ndarray], count: int) -> dict:
+    """Overlap and edges over the weight, for the window, and the chance level of shuffled pairs."""
+    chosen, half = unseen(count), count // 2
+    result: dict = {"iou": {}, "edges_px": {}}
+    for label in (*(f"weight {weight:g}" for weight in WEIGHTS), "window 0-0.5"):
+        key, drawn = label.split()[1], pictures[label]
+        result["iou"][key] = round(mean_overlap(drawn, chosen), 4)
+        distances = [measures.edge_distance(a, b.canny) for a, b in zip(drawn, chosen, strict=True)]
+        result["edges_px"][key] = round(float(np.mean(distances)), 3)
     # Pairs from the same half, so that number and size of the objects are alike: only the place is chance.
-    half = count // 2
-    shuffled = [
-        [(index + shift) % half + (half if index >= half else 0) for index in order]
+    free = pictures["weight 0"]
+    rolled = [
+        chosen[:half][shift:] + chosen[:half][:shift] + chosen[half:][shift:] + chosen[half:][:shift]
         for shift in (1, 2, 3, 5, 8)
     ]
-    result["chance_iou"] = round(float(np.mean([_shapes_of(chosen, free, one) for one in shuffled])), 4)
-    single = zip(chosen[:half], free[:half], strict=True)
-    result["free"] = mean([judge_free(scene, picture) for scene, picture in single])
+    result["chance_iou"] = round(float(np.mean([mean_overlap(free, one) for one in rolled])), 4)
+    result["free"] = mean([judge_free(a, b) for a, b in zip(chosen[:half], free[:half], strict=True)])
     return result
 
 
-def experiment_modes(sampler, count: int) -> dict:
-    """Prompt and control image disagree (another shape): who wins in which control mode."""
-    control = [scenes.make_scene(scenes.UNSEEN + 10_000 + index, 1) for index in range(count)]
-    asked, seed = [], scenes.UNSEEN + 20_000
-    for scene in control:
-        while True:
-            other, seed = scenes.make_scene(seed, 1), seed + 1
-            if other.things[0].shape != scene.things[0].shape:
-                break
-        asked.append(other)
-    maps = np.stack([scene.canny for scene in control])
+def compare_modes(pictures: dict[str, np.ndarray], count: int) -> dict:
+    """Prompt and control image disagree about the shape: who wins in which control mode."""
+    control, asked = disagreeing(count // 2)
     result = {}
-    for mode in ("prompt", "balanced", "control"):
-        pictures = generate(
-            sampler,
-            [scene.caption() for scene in asked],
-            lambda part: (_unit("canny", maps[part], mode=mode),),  # noqa: B023
-            list(range(count)),
-        )
+    for mode in MODES:
         rows = []
-        for scene, other, picture in zip(control, asked, pictures, strict=False):
+        for scene, other, picture in zip(control, asked, pictures[f"mode {mode}"], strict=True):
             verdict = judge_free(other, picture)
             rows.append(
                 {
@@ -186,28 +221,15 @@ def experiment_modes(sampler, count: int) -> dict:
     return result
 
 
-def experiment_second_unit(sampler, count: int) -> dict:
-    """Two objects, one unit each (canny and depth): the second unit's object, without and with it."""
-    chosen = [scenes.make_scene(scenes.UNSEEN + 40_000 + index, 2) for index in range(count)]
-    near = [
-        np.stack([~measures.outside(scene.things[index].mask, 4) for scene in chosen]) for index in (0, 1)
-    ]
-    canny = np.where(near[0], np.stack([scene.canny for scene in chosen]), 0).astype(np.uint8)
-    far = np.stack([np.minimum(scene.depth, 60) for scene in chosen])
-    depth = np.where(near[1], np.stack([scene.depth for scene in chosen]), far)
-    result = {}
-    for label, second in (("without", False), ("with", True)):
-        pictures = generate(
-            sampler,
-            [scene.caption() for scene in chosen],
-            lambda part: (_unit("canny", canny[part]), *((_unit("depth", depth[part]),) if second else ())),  # noqa: B023
-            list(range(count)),
-        )
+def compare_units(pictures: dict[str, np.ndarray], count: int) -> dict:
+    """Two objects: overlap with each, with the first unit alone and with both."""
+    chosen, result = pairs(count // 2)[0], {}
+    for key, label in (("without", "first unit"), ("with", "both units")):
         rows = []
-        for scene, picture in zip(chosen, pictures, strict=False):
+        for scene, picture in zip(chosen, pictures[label], strict=True):
             found = measures.segment(picture)
             rows.append({"first_iou": _local(found, scene, 0), "second_iou": _local(found, scene, 1)})
-        result[label] = mean(rows)
+        result[key] = mean(rows)
     return result
 
 
@@ -219,67 +241,49 @@ def _local(found: np.ndarray, scene: scenes.Scene, index: int) -> float:
     return measures.overlap(found & mine, this.mask & mine)
 
 
-def experiment_languages(sampler, count: int) -> dict:
-    """The same scenes and seeds in English and in Chinese."""
-    chosen = unseen(count)
-    maps = np.stack([scene.canny for scene in chosen])
-    verdicts = {}
-    for language in ("en", "zh"):
-        pictures = generate(
-            sampler,
-            [scene.caption(language) for scene in chosen],
-            lambda part: (_unit("canny", maps[part]),),
-            list(range(count)),
-        )
-        verdicts[language] = [judge(scene, picture) for scene, picture in zip(chosen, pictures, strict=False)]
-    same = [
-        float(np.mean([a == b for a, b in zip(one["hues"], other["hues"], strict=False)]))
-        for one, other in zip(verdicts["en"], verdicts["zh"], strict=False)
-    ]
-    return {"zh": split(verdicts["zh"]), "same_colours": round(float(np.mean(same)), 4)}
-
-
-def experiment_limit(sampler, count: int) -> dict:
+def autoencoder_limit(model: Path, count: int) -> dict:
     """What the autoencoder alone loses: the true pictures, encoded and decoded."""
+    import networks
     import torch
 
-    chosen = unseen(count)
-    vae, rows = sampler.networks["vae"], []
+    chosen, vae, rows = unseen(count), networks.load(model)["vae"], []
     for scene in chosen:
         picture = torch.from_numpy(scene.picture).permute(2, 0, 1)[None].float() / 127.5 - 1
         with torch.inference_mode():
             decoded = vae.decode(vae.encode(picture).latent_dist.mean).sample
-        rows.append(
-            judge(scene, ((decoded[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy())
-        )
+        decoded = ((decoded[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
+        rows.append(judge(scene, decoded))
     return split(rows)
 
 
-def _unit(name: str, maps: np.ndarray, **options):
-    import sampling
+def measure(model: Path, count: int, processes: int) -> dict:
+    """All figures of the model card.
 
-    return sampling.Unit(name, maps, **options)
-
-
-EXPERIMENTS = {
-    "weights": experiment_weights,
-    "canny": lambda sampler, count: experiment_control(sampler, count, "canny"),
-    "depth": lambda sampler, count: experiment_control(sampler, count, "depth"),
-    "modes": experiment_modes,
-    "second_unit": experiment_second_unit,
-    "languages": experiment_languages,
-    "autoencoder_alone": experiment_limit,
-}
-
-
-def _job(arguments: tuple[str, str, int]) -> tuple[str, dict]:
-    """One experiment in a process of its own."""
-    import sampling
-    import torch
-
-    torch.set_num_threads(1)
-    name, model, count = arguments
-    return name, EXPERIMENTS[name](sampling.Sampler(model), count)
+    Args:
+        model: a diffusers folder.
+        count: number of unseen scenes, even.
+        processes: one-thread processes to draw with.
+    """
+    pictures, chosen = draw(model, count, processes), unseen(count)
+    verdicts = {
+        label: [judge(scene, picture) for scene, picture in zip(chosen, pictures[label], strict=True)]
+        for label in ("weight 1", "depth", "zh")
+    }
+    same = [
+        a == b
+        for one, other in zip(verdicts["weight 1"], verdicts["zh"], strict=True)
+        for a, b in zip(one["hues"], other["hues"], strict=True)
+    ]
+    return {
+        "scenes": count,
+        "canny": split(verdicts["weight 1"]),
+        "depth": split(verdicts["depth"]),
+        "weights": weigh(pictures, count),
+        "modes": compare_modes(pictures, count),
+        "second_unit": compare_units(pictures, count),
+        "languages": {"zh": split(verdicts["zh"]), "same_colours": round(float(np.mean(same)), 4)},
+        "autoencoder_alone": autoencoder_limit(model, count),
+    }
 
 
 def main() -> None:
@@ -289,26 +293,16 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=folder)
     parser.add_argument("--scenes", type=int, default=200, help="number of unseen scenes, even (default 200)")
     parser.add_argument(
-        "--only", nargs="*", choices=list(EXPERIMENTS), help="some experiments; prints, writes nothing"
-    )
-    parser.add_argument(
         "--work", type=Path, help="the training's work folder, for the loss curve and the steps"
     )
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
-    if arguments.scenes < 4 or arguments.scenes % 2:
-        parser.error("--scenes must be even and at least 4")
-    started, result = time.monotonic(), {}
-    jobs = [(name, str(arguments.model), arguments.scenes) for name in arguments.only or EXPERIMENTS]
-    with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
-        for name, figures in pool.imap_unordered(_job, jobs):
-            result[name] = figures
-            print(name, json.dumps(figures), f"{time.monotonic() - started:.0f} s", flush=True)
-    if arguments.only:
-        return
+    if arguments.scenes < 20 or arguments.scenes % 4:
+        parser.error("--scenes must be a multiple of 4 and at least 20")
     import card
 
-    result = {"scenes": arguments.scenes} | {name: result[name] for name in EXPERIMENTS}
+    result = measure(arguments.model, arguments.scenes, arguments.processes)
+    print(json.dumps(result, indent=1))
     (arguments.model / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     card.write(arguments.model, result, arguments.work)
 

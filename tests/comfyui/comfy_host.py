@@ -57,7 +57,7 @@ def make_tiny_models(folder: Path, python: Path, models: Path) -> None:
 def environment(home: Path) -> dict[str, str]:
     """One thread, and none of the user's own profiles, keys or data."""
     variables = {
-        key: value for key, value in os.environ.items() if not key.startswith(("IMG_OPEN", "PYTHONPATH"))
+        key: value for key, value in os.environ.items() if not key.startswith(("IMG_OPEN", "PYTHON"))
     }
     return {
         **variables,

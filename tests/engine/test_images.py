@@ -116,3 +116,35 @@ def test_threads_below_one_are_refused(models):
 
     with pytest.raises(InvalidRequest, match="threads"):
         DiffusersEngine(models, threads=0)
+
+
+def test_a_device_that_is_not_there_is_refused(models, body, pictures):
+    from img_open.base.errors import Unsupported
+    from img_open.engines.diffusers import DiffusersEngine
+
+    with pytest.raises(InvalidRequest, match="device"):
+        DiffusersEngine(models, device="abacus").run(body(), pictures=pictures)
+    if not torch.backends.mps.is_available():
+        with pytest.raises(Unsupported, match="mps"):
+            DiffusersEngine(models, device="mps").run(body(), pictures=pictures)
+
+
+def test_half_precision_batches_and_offloading_make_pictures(models, body, unit, pictures, monkeypatch):
+    """CUDA's way of running, on the CPU: half precision, images of a batch together, control models moved."""
+    from img_open.engines import diffusers
+    from img_open.engines.diffusers_job import Job
+
+    def as_on_cuda(self, seeds, group):
+        self._set.dtype, self._set.offload = torch.float16, True
+        diffusers._move(self._set.networks.unet, "cpu", torch.float16)
+        for each in self._set.units:
+            diffusers._move(each.prepared.network, "cpu", torch.float16)
+        return real(self, seeds, len(seeds))
+
+    engine = diffusers.DiffusersEngine(models, device="cpu")
+    wanted = engine.run(body([unit()], batch_size=2), pictures=pictures).images
+    real = Job.run
+    monkeypatch.setattr(Job, "run", as_on_cuda)
+    made = engine.run(body([unit()], batch_size=2), pictures=pictures).images
+    for one, other in zip(wanted, made, strict=True):
+        assert np.abs(one.astype(int) - other.astype(int)).mean() < 3

@@ -56,5 +56,9 @@ def write(tag: str, folder: Path) -> None:
     if path.is_file():
         return
     state = random_state(tag, BUILDERS[tag](), GAINS[tag])
-    wrapped = {"state_dict": {f"module.{key}": value for key, value in state.items()}} if tag == "pidinet" else state
+    wrapped = (
+        {"state_dict": {f"module.{key}": value for key, value in state.items()}}
+        if tag == "pidinet"
+        else state
+    )
     torch.save(wrapped, path)

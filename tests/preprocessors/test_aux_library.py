@@ -33,9 +33,13 @@ print("clean")
 """
 
 
-@pytest.mark.skipif(not registry._missing_packages(("controlnet_aux",)) == [], reason="controlnet-aux is not here")
+@pytest.mark.skipif(
+    bool(registry._missing_packages(("controlnet_aux",))), reason="controlnet-aux is not here"
+)
 def test_building_all_networks_leaves_environment_and_timm_alone():
-    done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=240, check=False
+    )
     assert done.stdout.strip().endswith("clean"), done.stderr
 
 

@@ -24,7 +24,9 @@ def _pictures(golden, case):
 @pytest.mark.golden_cases("get_control")
 def test_golden(golden, case, runtime):
     unit = ControlNetUnit.from_wire({"enabled": True, **case["params"]["unit"]})
-    made = control_for_unit(unit, **_pictures(golden, case), geometry=_geometry(case["params"]["p"]), runtime=runtime)
+    made = control_for_unit(
+        unit, **_pictures(golden, case), geometry=_geometry(case["params"]["p"]), runtime=runtime
+    )
     assert made.low is not None
     low = made.low if case.get("float") else made.low.astype(np.uint8)
     if case.get("float"):
@@ -55,9 +57,9 @@ def test_inpaint_only_steps_back_before_an_img2img_mask(runtime):
         unit, init_image=picture, init_mask=mask, geometry=Geometry(32, 32), runtime=runtime
     )
     assert made.module == "inpaint"
-    assert control_for_unit(unit, image=picture, mask=mask, geometry=Geometry(32, 32), runtime=runtime).module == (
-        "inpaint_only"
-    )
+    assert control_for_unit(
+        unit, image=picture, mask=mask, geometry=Geometry(32, 32), runtime=runtime
+    ).module == ("inpaint_only")
 
 
 def test_saved_map_shows_the_mask_as_transparency(runtime):

@@ -24,7 +24,9 @@ def test_golden(golden, case, runtime, request):
         subseed=0,
         runtime=runtime,
     )
-    if len(case["output"]["shape"]) == 2:  # the original returns gray here; this pack always gives three channels
+    if (
+        len(case["output"]["shape"]) == 2
+    ):  # the original returns gray here; this pack always gives three channels
         assert (made[:, :, :1] == made).all()
         made = made[:, :, 0]
     golden.check(made, case)

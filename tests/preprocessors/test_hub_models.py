@@ -33,9 +33,17 @@ def _dpt(folder):
     from transformers import DPTConfig, DPTForDepthEstimation
 
     config = DPTConfig(
-        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=16, image_size=64, patch_size=16,
-        backbone_out_indices=[0, 1, 2, 3], neck_hidden_sizes=[8, 8, 8, 8], fusion_hidden_size=8, is_hybrid=False,
-    )  # fmt: skip
+        hidden_size=16,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=16,
+        image_size=64,
+        patch_size=16,
+        backbone_out_indices=[0, 1, 2, 3],
+        neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8,
+        is_hybrid=False,
+    )
     _save(DPTForDepthEstimation(config), "midas", folder)
 
 
@@ -43,15 +51,31 @@ def _dpt_hybrid(folder):
     from transformers import BitConfig, DPTConfig, DPTForDepthEstimation
 
     bit = BitConfig(
-        embedding_size=32, hidden_sizes=[32, 32, 32, 32], depths=[1, 1, 1, 1], layer_type="bottleneck", num_groups=2,
-        out_features=["stage1", "stage2", "stage3"], embedding_dynamic_padding=True, global_padding="same",
-    )  # fmt: skip
+        embedding_size=32,
+        hidden_sizes=[32, 32, 32, 32],
+        depths=[1, 1, 1, 1],
+        layer_type="bottleneck",
+        num_groups=2,
+        out_features=["stage1", "stage2", "stage3"],
+        embedding_dynamic_padding=True,
+        global_padding="same",
+    )
     config = DPTConfig(
-        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=16, image_size=64, patch_size=16,
-        backbone_out_indices=[0, 1, 2, 3], neck_hidden_sizes=[32, 32, 8, 8], fusion_hidden_size=8, is_hybrid=True,
-        backbone_config=bit, backbone_featmap_shape=[1, 32, 4, 4], neck_ignore_stages=[0, 1],
+        hidden_size=16,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=16,
+        image_size=64,
+        patch_size=16,
+        backbone_out_indices=[0, 1, 2, 3],
+        neck_hidden_sizes=[32, 32, 8, 8],
+        fusion_hidden_size=8,
+        is_hybrid=True,
+        backbone_config=bit,
+        backbone_featmap_shape=[1, 32, 4, 4],
+        neck_ignore_stages=[0, 1],
         reassemble_factors=[1, 1, 1, 0.5],
-    )  # fmt: skip
+    )
     _save(DPTForDepthEstimation(config), "midas", folder)
 
 
@@ -59,13 +83,24 @@ def _anything(folder, key):
     from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
 
     backbone = Dinov2Config(
-        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, mlp_ratio=1, image_size=70, patch_size=14,
-        out_indices=[1, 2, 3, 4], apply_layernorm=True, reshape_hidden_states=False,
-    )  # fmt: skip
+        hidden_size=16,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        mlp_ratio=1,
+        image_size=70,
+        patch_size=14,
+        out_indices=[1, 2, 3, 4],
+        apply_layernorm=True,
+        reshape_hidden_states=False,
+    )
     config = DepthAnythingConfig(
-        backbone_config=backbone, neck_hidden_sizes=[8, 8, 8, 8], fusion_hidden_size=8, head_hidden_size=8,
-        reassemble_hidden_size=16, patch_size=14,
-    )  # fmt: skip
+        backbone_config=backbone,
+        neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8,
+        head_hidden_size=8,
+        reassemble_hidden_size=16,
+        patch_size=14,
+    )
     _save(DepthAnythingForDepthEstimation(config), key, folder)
 
 
@@ -73,14 +108,27 @@ def _zoe(folder):
     from transformers import BeitConfig, ZoeDepthConfig, ZoeDepthForDepthEstimation
 
     backbone = BeitConfig(
-        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=16, image_size=64, patch_size=16,
-        out_indices=[1, 2, 3, 4], reshape_hidden_states=False, use_relative_position_bias=True,
-    )  # fmt: skip
+        hidden_size=16,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=16,
+        image_size=64,
+        patch_size=16,
+        out_indices=[1, 2, 3, 4],
+        reshape_hidden_states=False,
+        use_relative_position_bias=True,
+    )
     config = ZoeDepthConfig(
-        backbone_config=backbone, backbone_hidden_size=16, neck_hidden_sizes=[8, 8, 8, 8], fusion_hidden_size=8,
-        bottleneck_features=8, num_relative_features=8, bin_embedding_dim=8, num_attractors=[4, 2, 1, 1],
+        backbone_config=backbone,
+        backbone_hidden_size=16,
+        neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8,
+        bottleneck_features=8,
+        num_relative_features=8,
+        bin_embedding_dim=8,
+        num_attractors=[4, 2, 1, 1],
         bin_configurations=[{"n_bins": 8, "min_depth": 0.001, "max_depth": 10.0}],
-    )  # fmt: skip
+    )
     _save(ZoeDepthForDepthEstimation(config), "zoe", folder)
 
 
@@ -88,16 +136,26 @@ def _clip(folder, key):
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     config = CLIPVisionConfig(
-        hidden_size=16, intermediate_size=16, num_hidden_layers=3, num_attention_heads=2, image_size=56, patch_size=14,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        image_size=56,
+        patch_size=14,
         projection_dim=12,
-    )  # fmt: skip
+    )
     _save(CLIPVisionModelWithProjection(config), key, folder)
 
 
 def _run(module, picture, folder, **sliders):
     res, a, b, _ = effective_sliders(module, 128, **sliders)
     return run.run_module(
-        module, picture, processor_res=res, threshold_a=a, threshold_b=b, runtime=PlainRuntime("cpu", folders=[folder])
+        module,
+        picture,
+        processor_res=res,
+        threshold_a=a,
+        threshold_b=b,
+        runtime=PlainRuntime("cpu", folders=[folder]),
     )
 
 
@@ -163,7 +221,9 @@ def test_labels_come_from_weighed_masks():
     classes = torch.zeros(1, 2, 4)
     classes[0, 0, 2] = classes[0, 1, 1] = 9
     classes[0, :, 3] = 12  # "nothing" wins, but does not count
-    labels = segmentation._labels(SimpleNamespace(class_queries_logits=classes, masks_queries_logits=masks), (8, 8))
+    labels = segmentation._labels(
+        SimpleNamespace(class_queries_logits=classes, masks_queries_logits=masks), (8, 8)
+    )
     assert (labels[0, :, :3] == 2).all()
     assert (labels[0, :, 5:] == 1).all()
 
@@ -172,15 +232,36 @@ def _oneformer(folder, key, classes):
     from transformers import CLIPTokenizer, OneFormerConfig, OneFormerForUniversalSegmentation, SwinConfig
 
     swin = SwinConfig(
-        image_size=64, patch_size=4, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=4,
+        image_size=64,
+        patch_size=4,
+        embed_dim=8,
+        depths=[1, 1, 1, 1],
+        num_heads=[1, 1, 2, 2],
+        window_size=4,
         out_features=["stage1", "stage2", "stage3", "stage4"],
-    )  # fmt: skip
+    )
     config = OneFormerConfig(
-        backbone_config=swin, num_queries=6, num_classes=classes, hidden_dim=32, conv_dim=32, mask_dim=32,
-        encoder_feedforward_dim=16, dim_feedforward=16, encoder_layers=1, decoder_layers=3, num_attention_heads=2,
-        text_encoder_width=32, text_encoder_num_layers=1, text_encoder_proj_layers=1, query_dec_layers=1,
-        task_seq_len=77, max_seq_len=77, is_training=False, common_stride=4, id2label={i: str(i) for i in range(classes)},
-    )  # fmt: skip
+        backbone_config=swin,
+        num_queries=6,
+        num_classes=classes,
+        hidden_dim=32,
+        conv_dim=32,
+        mask_dim=32,
+        encoder_feedforward_dim=16,
+        dim_feedforward=16,
+        encoder_layers=1,
+        decoder_layers=3,
+        num_attention_heads=2,
+        text_encoder_width=32,
+        text_encoder_num_layers=1,
+        text_encoder_proj_layers=1,
+        query_dec_layers=1,
+        task_seq_len=77,
+        max_seq_len=77,
+        is_training=False,
+        common_stride=4,
+        id2label={i: str(i) for i in range(classes)},
+    )
     _save(OneFormerForUniversalSegmentation(config), key, folder)
     letters = [chr(c) for c in range(33, 127)]
     words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
@@ -227,7 +308,9 @@ def test_clip_embeddings(golden, tmp_path, module, key):
     made = embeddings.run_embedding(module, picture, runtime=runtime)
     assert made.image_embeds.shape == (1, 12)
     assert made.last_hidden.shape == made.penultimate.shape == (1, 17, 16)
-    masked = embeddings.run_embedding(module, picture, mask=np.full((129, 161), 255, np.uint8), runtime=runtime)
+    masked = embeddings.run_embedding(
+        module, picture, mask=np.full((129, 161), 255, np.uint8), runtime=runtime
+    )
     other = embeddings.run_embedding(
         module, 255 - picture, mask=np.full((129, 161), 255, np.uint8), runtime=runtime
     )
@@ -247,5 +330,5 @@ def test_a_broken_folder_names_itself(tmp_path):
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(b"cut off")
-    with pytest.raises(MissingModel, match="dpt-hybrid-midas.*pull midas"):
+    with pytest.raises(MissingModel, match=r"dpt-hybrid-midas.*pull midas"):
         _run("depth", np.zeros((8, 8, 3), np.uint8), tmp_path)

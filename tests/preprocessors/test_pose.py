@@ -55,7 +55,10 @@ def test_pixels_are_recognised_by_one_point_beyond_one():
         ({"people": [], "canvas_width": 5, "canvas_height": 1e9}, "canvas_height"),
         ({"people": 3, "canvas_width": 5, "canvas_height": 5}, "people"),
         ({"people": [1], "canvas_width": 5, "canvas_height": 5}, "people[0]"),
-        ({"people": [{"pose_keypoints_2d": [1, 2]}], "canvas_width": 5, "canvas_height": 5}, "pose_keypoints_2d"),
+        (
+            {"people": [{"pose_keypoints_2d": [1, 2]}], "canvas_width": 5, "canvas_height": 5},
+            "pose_keypoints_2d",
+        ),
         (
             {"people": [{"pose_keypoints_2d": [float("nan")] * 54}], "canvas_width": 5, "canvas_height": 5},
             "finite",

@@ -49,16 +49,32 @@ def test_movenet_coordinates_do_not_depend_on_the_padding(golden, runtime):
 
 def test_an_empty_picture_has_nobody(runtime):
     made = run.run_module(
-        "openpose", np.full((40, 70, 3), 128, np.uint8), processor_res=128, threshold_a=0, threshold_b=0, runtime=runtime
+        "openpose",
+        np.full((40, 70, 3), 128, np.uint8),
+        processor_res=128,
+        threshold_a=0,
+        threshold_b=0,
+        runtime=runtime,
     )
     assert not made.any()
 
 
 def test_hands_and_faces_need_dwpose(runtime):
-    for module in ("openpose_hand", "openpose_face", "openpose_faceonly", "openpose_full", "dw_openpose_full"):
+    for module in (
+        "openpose_hand",
+        "openpose_face",
+        "openpose_faceonly",
+        "openpose_full",
+        "dw_openpose_full",
+    ):
         with pytest.raises(MissingModel, match=r"yolox_l.onnx.*MB.*Apache.*img-open models pull"):
             run.run_module(
-                module, np.zeros((8, 8, 3), np.uint8), processor_res=64, threshold_a=0, threshold_b=0, runtime=runtime
+                module,
+                np.zeros((8, 8, 3), np.uint8),
+                processor_res=64,
+                threshold_a=0,
+                threshold_b=0,
+                runtime=runtime,
             )
 
 
@@ -104,7 +120,10 @@ class _Points:
 
     def run(self, _, feed):
         assert feed["input"].shape == (1, 3, 384, 288)
-        across, down = np.zeros((1, self._count, 576), np.float32), np.zeros((1, self._count, 768), np.float32)
+        across, down = (
+            np.zeros((1, self._count, 576), np.float32),
+            np.zeros((1, self._count, 768), np.float32),
+        )
         for index in range(self._count):
             x, y, score = self._places.get(index, (0.5, 0.5, self._score))
             across[0, index, min(575, int(x * 576))] = score
@@ -113,10 +132,19 @@ class _Points:
 
 
 def test_boxes_come_back_in_pixels_without_doubles():
-    boxes = [(10, 20, 110, 220, 0.9, 0), (12, 22, 112, 222, 0.8, 0), (150, 30, 190, 90, 0.5, 0), (0, 0, 50, 50, 0.9, 16)]
-    found = pose_dw.find_boxes(_Detector(boxes, (240, 200)), np.zeros((240, 200, 3), np.uint8), pose_dw.PERSON)
+    boxes = [
+        (10, 20, 110, 220, 0.9, 0),
+        (12, 22, 112, 222, 0.8, 0),
+        (150, 30, 190, 90, 0.5, 0),
+        (0, 0, 50, 50, 0.9, 16),
+    ]
+    found = pose_dw.find_boxes(
+        _Detector(boxes, (240, 200)), np.zeros((240, 200, 3), np.uint8), pose_dw.PERSON
+    )
     assert np.allclose(found, [boxes[0][:4], boxes[2][:4]], atol=0.01)
-    animals = pose_dw.find_boxes(_Detector(boxes, (240, 200)), np.zeros((240, 200, 3), np.uint8), pose_dw.ANIMALS)
+    animals = pose_dw.find_boxes(
+        _Detector(boxes, (240, 200)), np.zeros((240, 200, 3), np.uint8), pose_dw.ANIMALS
+    )
     assert np.allclose(animals, [boxes[3][:4]], atol=0.01)
 
 
@@ -149,8 +177,8 @@ class _StandIn(PlainRuntime):
 def dwpose(tmp_path):
     for name in ("yolox_l.onnx", "dw-ll_ucoco_384.onnx"):
         (tmp_path / name).write_bytes(b"not looked into")
-    places = {index: (0.4, 0.3, 1.0) for index in range(23, 91)}  # the face
-    places.update({index: (0.2, 0.8, 0.1) for index in range(91, 112)})  # the left hand, unsure
+    places = dict.fromkeys(range(23, 91), (0.4, 0.3, 1.0))  # the face
+    places.update(dict.fromkeys(range(91, 112), (0.2, 0.8, 0.1)))  # the left hand, unsure
     places.update({5: (0.25, 0.25, 1.0), 6: (0.75, 0.25, 1.0), 1: (0.1, 0.1, 1.0)})  # shoulders, left eye
     detector = _Detector([(50, 50, 150, 200, 0.9, 0)], (256, 256))
     return _StandIn(tmp_path, {"dw_detector": detector, "dw_pose": _Points(133, places)})
@@ -180,7 +208,12 @@ def test_dwpose_gives_hands_and_faces_and_leaves_out_the_unsure(dwpose):
 @pytest.mark.parametrize("module", sorted(pose_modules._PARTS))
 def test_each_module_draws_its_parts(module, dwpose):
     made = run.run_module(
-        module, np.zeros((256, 256, 3), np.uint8), processor_res=256, threshold_a=0, threshold_b=0, runtime=dwpose
+        module,
+        np.zeros((256, 256, 3), np.uint8),
+        processor_res=256,
+        threshold_a=0,
+        threshold_b=0,
+        runtime=dwpose,
     )
     body, hands, face = pose_modules._PARTS[module]
     colours = {tuple(colour) for colour in made.reshape(-1, 3)}

@@ -1,4 +1,4 @@
-"""HED and M-LSD with real weights, where a folder with them is given: do the maps show what is in the picture?"""
+"""HED and M-LSD with real weights, where a folder is given: do the maps show what is in the picture?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from img_open.preprocessors.runtime import PlainRuntime
 _FOLDER = os.environ.get("IMG_OPEN_TEST_WEIGHTS", "")
 pytestmark = pytest.mark.skipif(
     not _FOLDER or not Path(_FOLDER).is_dir(),
-    reason="no real annotator weights: set IMG_OPEN_TEST_WEIGHTS to a folder with ControlNetHED and mlsd_large_512",
+    reason="no real weights: set IMG_OPEN_TEST_WEIGHTS to a folder with ControlNetHED and mlsd_large_512",
 )
 
 
@@ -76,8 +76,12 @@ def test_mlsd_finds_the_four_sides(square, real_runtime):
 def test_mlsd_thresholds_take_lines_away(golden, real_runtime):
     photo = golden.load("inputs/photo_333x517.png")
     _, a, b, _ = effective_sliders("mlsd", 512)
-    few = run.run_module("mlsd", photo, processor_res=512, threshold_a=0.6, threshold_b=b, runtime=real_runtime)
-    many = run.run_module("mlsd", photo, processor_res=512, threshold_a=a, threshold_b=b, runtime=real_runtime)
+    few = run.run_module(
+        "mlsd", photo, processor_res=512, threshold_a=0.6, threshold_b=b, runtime=real_runtime
+    )
+    many = run.run_module(
+        "mlsd", photo, processor_res=512, threshold_a=a, threshold_b=b, runtime=real_runtime
+    )
     assert (few > 0).sum() < (many > 0).sum()
 
 
