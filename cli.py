@@ -24,7 +24,7 @@ PICTURE_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
 def build_parser() -> argparse.ArgumentParser:
     """All sub-commands with their help; rooms that own a command add their own arguments."""
-    from .engines import tasks_command
+    from .engines import api_command, tasks_command
     from .gateway import command as gateway_command
     from .preprocessors import models_command
 
@@ -91,6 +91,10 @@ def build_parser() -> argparse.ArgumentParser:
     tasks = commands.add_parser("tasks", help="what was asked of servers: list, show, resume, cancel, purge")
     tasks_command.add_arguments(tasks)
     tasks.set_defaults(handler=tasks_command.run)
+
+    api = commands.add_parser("api", help="every operation of the API: list, show, call; check your own file")
+    api_command.add_arguments(api)
+    api.set_defaults(handler=api_command.run)
 
     add_profile_arguments(
         commands.add_parser("profile", help="servers and keys (kept in a file only you can read)")

@@ -40,6 +40,13 @@ class OperationRequest:
             InvalidRequest: no path published, not JSON, or fields of the wrong type or range (all listed).
         """
         operation.url_path(**dict.fromkeys(operation.path_params, "x"))
+        if operation.fields is None:
+            raise InvalidRequest(
+                f"The fields of {operation.id} are not published.",
+                "If you know them, add them to your local catalogue file (docs/api.md shows how), or post the "
+                f"body to {operation.path} as a plain call.",
+                field="operation",
+            )
         try:
             json.dumps(body, allow_nan=False)
         except (TypeError, ValueError) as error:

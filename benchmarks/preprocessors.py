@@ -307,6 +307,9 @@ def main() -> int:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--torch-threads", type=int, default=1, help="two wait for each other on a busy machine"
+    )
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--modules", nargs="+", default=PEERED, choices=PEERED)
     parser.add_argument("--memory", action="store_true")
@@ -319,7 +322,7 @@ def main() -> int:
         return 0
     import torch
 
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(args.torch_threads)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder)
         as_checkpoints(args.weights, weights)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from comfy.controlnet import ControlBase
 
-from ..base.errors import InvalidRequest, PictureError, Unsupported
+from ..base.errors import InvalidRequest, PictureError
 from ..controlnet.unit import ControlNetUnit
 from ..controlnet.weights import acts_in_pass, residual_scales
 from . import comfy_rules as rules
@@ -193,13 +193,7 @@ class UnitControl(ControlBase):
     def _window_is_open(self, t: Any, options: Any) -> bool:
         if self.window_mode == "sigma" or (self.unit.guidance_start, self.unit.guidance_end) == (0, 1):
             return True
-        sigmas = options.get("sample_sigmas")
-        if sigmas is None:
-            raise Unsupported(
-                "This sampler does not tell the sigmas of its run, so its steps cannot be counted.",
-                "Set window_mode to sigma on the ControlNet unit.",
-                field="window_mode",
-            )
+        sigmas = rules.sigmas_of(options)
         if self._sigmas is None or self._sigmas[0] is not sigmas:
             self._sigmas = (sigmas, sigmas.tolist())
         return rules.window_is_open(self.unit, self._sigmas[1], float(t[0]))

@@ -35,7 +35,9 @@ def find_name(wanted: str, names: Sequence[str], word: str) -> str:
     for name in names:
         if stem(name).lower() == stem(wanted).lower():
             return name
-    near = difflib.get_close_matches(stem(wanted).lower(), [stem(name).lower() for name in names], n=3, cutoff=0.3)
+    near = difflib.get_close_matches(
+        stem(wanted).lower(), [stem(name).lower() for name in names], n=3, cutoff=0.3
+    )
     shown = [name for name in names if stem(name).lower() in near] or list(names[:5])
     hint = f"Nearest: {', '.join(shown)}." if shown else f"There is no {word} at all."
     raise MissingModel(f"There is no {word} named {wanted!r}.", hint, name=wanted, nearest=shown)

@@ -77,7 +77,9 @@ class TextEncoder:
 
     def _plain_tokens(self, text: str) -> list[int]:
         tokenizer = next(iter(self._tokenizers.values()))
-        return list(tokenizer.tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)["input_ids"])
+        return list(
+            tokenizer.tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
+        )
 
     def _row(self, key: str, chunk: Chunk, weighted: bool) -> list[tuple[Any, float]]:
         """A chunk as the host wants it: 77 tokens with weights."""

@@ -9,7 +9,7 @@ tensors (rows, channels, h, w) or None. A ControlNet fills `output` (the encoder
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,22 @@ def counter_at(sigmas: Sequence[float], sigma: float) -> int:
     """
     above = sum(1 for each in sigmas if each > sigma * (1 + _SAME_SIGMA))
     return max(min(above, len(sigmas) - 2) - 1, 0)
+
+
+def sigmas_of(options: Mapping[str, Any]) -> torch.Tensor:
+    """The run's own sigmas, from ComfyUI's transformer_options.
+
+    Raises:
+        Unsupported: the sampler does not tell them.
+    """
+    sigmas = options.get("sample_sigmas")
+    if sigmas is None:
+        raise Unsupported(
+            "This sampler does not tell the sigmas of its run, so its steps cannot be counted.",
+            "Set window_mode to sigma on the ControlNet unit.",
+            field="window_mode",
+        )
+    return sigmas
 
 
 def window_is_open(unit: ControlNetUnit, sigmas: Sequence[float], sigma: float) -> bool:

@@ -171,7 +171,12 @@ def _function(spec: SamplerSpec) -> Any:
 
 
 def sample_ddim(
-    model: Any, x: torch.Tensor, sigmas: torch.Tensor, extra_args: Any = None, callback: Any = None, disable: Any = None
+    model: Any,
+    x: torch.Tensor,
+    sigmas: torch.Tensor,
+    extra_args: Any = None,
+    callback: Any = None,
+    disable: Any = None,
 ) -> torch.Tensor:
     """The web UI's DDIM (eta 0): Euler over the noise level; the end keeps the scale of its last timestep."""
     rows = x.new_ones([x.shape[0]])
@@ -184,7 +189,12 @@ def sample_ddim(
 
 
 def sample_plms(
-    model: Any, x: torch.Tensor, sigmas: torch.Tensor, extra_args: Any = None, callback: Any = None, disable: Any = None
+    model: Any,
+    x: torch.Tensor,
+    sigmas: torch.Tensor,
+    extra_args: Any = None,
+    callback: Any = None,
+    disable: Any = None,
 ) -> torch.Tensor:
     """The web UI's PLMS: Adams-Bashforth of order 4 over the noise level, one second call in the first step."""
     rows = x.new_ones([x.shape[0]])
@@ -376,7 +386,11 @@ def _latent_sized(mask: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
     if mask.shape[-2:] != latent.shape[-2:]:
         mask = functional.interpolate(mask, size=latent.shape[-2:], mode="bilinear")
     if mask.shape[0] not in (1, latent.shape[0]):
-        mask = mask[:1] if mask.shape[0] > latent.shape[0] else mask.repeat(latent.shape[0], 1, 1, 1)[: latent.shape[0]]
+        mask = (
+            mask[:1]
+            if mask.shape[0] > latent.shape[0]
+            else mask.repeat(latent.shape[0], 1, 1, 1)[: latent.shape[0]]
+        )
     return mask
 
 

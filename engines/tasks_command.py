@@ -13,6 +13,7 @@ from ..api.profiles import URL_NAME, Profile, load_profile, profile_for_url
 from ..base.errors import InvalidRequest, ProfileError
 from ..base.log import scrub_json
 from .remote import RemoteEngine
+from .remote_tools import ToolRunner
 from .save import save_result
 from .types import Progress, ProgressFn
 
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace, journal: Journal | None = None, progress: Prog
         print(json.dumps(_shown(journal.show(args.task_id)), ensure_ascii=False, indent=2))
     elif action == "resume":
         result = _engine(journal, args.task_id).attach(args.task_id, progress or _print_progress)
-        for path in save_result(result, args.out, "png"):
+        for path in [*save_result(result, args.out, "png"), *result.media]:
             print(path)
     elif action in ("retry", "drop"):
         task = journal.resolve(args.task_id, action)
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace, journal: Journal | None = None, progress: Prog
 
 
 def _engine(journal: Journal, task_id: str) -> RemoteEngine:
-    return RemoteEngine(_profile(journal.show(task_id)), journal)
+    return ToolRunner(_profile(journal.show(task_id)), journal).engine_of(task_id)
 
 
 def _profile(task: Task) -> Profile:

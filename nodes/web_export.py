@@ -18,6 +18,9 @@ FORMATS = ("curl", "img-open", "web-ui")
 # Stands where a wired picture has no link of its own.
 WIRED = "LINK_OF_THE_PICTURE_WIRED_TO_{}"
 
+# Sockets of a unit and where their pictures stand in its body.
+_UNIT_PICTURES = {"image": "image_link", "mask": "mask", "effective_region_mask": "effective_region_mask"}
+
 # Gives a file of the host's input folder as a data URL, or raises one of the pack's errors.
 ReadInput = Callable[[str], str]
 
@@ -43,7 +46,7 @@ def canvas_request(canvas: Mapping[str, Any], inline: ReadInput | None, notices:
     for number, unit in enumerate(units, 1):
         values = {**CONTROLNET_APPLY.defaults(), **_widgets(unit)}
         body = unit_body(values)
-        for wire, name in (("image", "image_link"), ("mask", "mask"), ("effective_region_mask",) * 2):
+        for wire, name in _UNIT_PICTURES.items():
             link = _wired(unit, wire, inline, f"{wire} of unit {number}", notices)
             if link:
                 body[name] = link

@@ -43,8 +43,8 @@ def refusal(method: str, headers: Mapping[str, str]) -> str:
     host = given.get("host", "")
     if not own_name(host):
         return (
-            f"This server does not answer under the name {host[:80]!r}. Open it by its address or localhost, or "
-            f"set {HOSTS} to the name."
+            f"This server does not answer under the name {host[:80]!r}. Open it by its address or "
+            f"localhost, or set {HOSTS} to the name."
         )
     origin = given.get("origin")
     if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
@@ -103,7 +103,11 @@ async def safely(handler: Handler, request: web.Request) -> web.StreamResponse:
         raise
     except Exception as error:
         _log.error("%s", scrub(traceback.format_exc()))
-        told = {"code": "fault", "message": f"The pack failed: {type(error).__name__}.", "hint": "See the log."}
+        told = {
+            "code": "fault",
+            "message": f"The pack failed: {type(error).__name__}.",
+            "hint": "See the log.",
+        }
         return reply({"error": told}, 500)
 
 

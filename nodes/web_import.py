@@ -1,7 +1,7 @@
 """From a request to nodes: what is pasted or dropped on the canvas becomes a plan that the page lays out.
 
-A plan is plain JSON: nodes with a column and widget values by name, links by the names of slots, and the texts
-of what could not be mapped. The page builds the nodes; nothing here knows LiteGraph.
+A plan is plain JSON: nodes with a column and widget values by name, links by the names of slots, and the
+texts of what could not be mapped. The page builds the nodes; nothing here knows LiteGraph.
 """
 
 from __future__ import annotations

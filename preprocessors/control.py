@@ -7,7 +7,7 @@ at the size of the low-res and the high-res pass.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -159,12 +159,27 @@ def control_for_unit(
         threshold_b=b,
         seed=geometry.seed,
         subseed=geometry.subseed,
-        runtime=runtime,
+        runtime=cast("Runtime", _Listening(runtime, notices)),
     )
     low = detectmap_proc(detected, unit.module, mode, height, width)
     hires = geometry.hires
     high = None if hires is None else detectmap_proc(detected, unit.module, mode, *hires)
     return UnitControl(unit.module, detected, low, high, resolution, mode, notices)
+
+
+class _Listening:
+    """The runtime, with what it is told about the map kept for the unit too."""
+
+    def __init__(self, runtime: Runtime, notices: list[str]) -> None:
+        self._runtime = runtime
+        self._notices = notices
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._runtime, name)
+
+    def notice(self, text: str) -> None:
+        self._notices.append(text)
+        self._runtime.notice(text)
 
 
 def choose_picture(module: str, image: Frame, mask: Frame | None) -> Frame:
@@ -175,9 +190,9 @@ def choose_picture(module: str, image: Frame, mask: Frame | None) -> Frame:
     """
     rgb = frames.to_rgb(frames.check_frame(image))
     alpha = np.zeros(rgb.shape[:2], np.uint8) if mask is None else frames.check_frame(mask)[:, :, 0]
-    if alpha.shape != rgb.shape[:2]:
+    if alpha.shape[:2] != rgb.shape[:2]:
         raise PictureError(
-            f"The unit's mask is {alpha.shape[1]}x{alpha.shape[0]}, its image {rgb.shape[1]}x{rgb.shape[0]}.",
+            f"The unit's mask is {frames.size_text(alpha)}, its image {frames.size_text(rgb)}.",
             "Both must have the same size.",
         )
     if _takes_mask(module):
@@ -223,10 +238,9 @@ def _choose(
     if not MODULES[unit.module].is_inpaint:
         return rgb, mode
     alpha = np.zeros(rgb.shape[:2], np.uint8) if init_mask is None else _soft_mask(init_mask, geometry)
-    if alpha.shape != rgb.shape[:2]:
+    if alpha.shape[:2] != rgb.shape[:2]:
         raise PictureError(
-            f"The init mask is {alpha.shape[1]}x{alpha.shape[0]}, "
-            f"the init image {rgb.shape[1]}x{rgb.shape[0]}.",
+            f"The init mask is {frames.size_text(alpha)}, the init image {frames.size_text(rgb)}.",
             "Both must have the same size for an inpaint unit.",
         )
     return np.dstack([rgb, alpha]), mode

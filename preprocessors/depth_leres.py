@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def leres(pictures: Sequence[Frame], call: Call) -> list[Frame]:
     import torch
 
     inputs, kept = tensors.padded(pictures, call.resolution, call.runtime)
-    made = network("leres", call.runtime)
+    made: Any = network("leres", call.runtime)
     with torch.inference_mode():
         # The network reads the channels reversed, and 0..255 where its authors meant 0..1: kept, it is what
         # the published maps were made with.

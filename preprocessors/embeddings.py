@@ -84,8 +84,7 @@ def _prepare(image: Frame, mask: Frame | None, side: int) -> Any:
         alpha = frames.check_frame(mask)[:, :, 0]
         if alpha.shape != frame.shape[:2]:
             raise PictureError(
-                f"The mask is {alpha.shape[1]}x{alpha.shape[0]}, "
-                f"the picture {frame.shape[1]}x{frame.shape[0]}.",
+                f"The mask is {frames.size_text(alpha)}, the picture {frames.size_text(frame)}.",
                 "Both must have the same size.",
             )
         kept = 255 - cv2.resize(np.ascontiguousarray(alpha), (side, side), interpolation=cv2.INTER_AREA)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
+_WHITE: Any = 255.0
 MAX_PIXELS = 8192 * 8192  # the largest picture a module accepts, and the largest map it makes
 
 
@@ -56,6 +57,11 @@ def check_size(height: int, width: int) -> None:
             f"The picture is (or would become) {width}x{height} pixels; a module takes {limit}.",
             "Scale it down, choose a smaller processor_res, or crop a very long picture.",
         )
+
+
+def size_text(array: NDArray[Any]) -> str:
+    """`width`x`height` of a picture or mask, for messages."""
+    return f"{array.shape[1]}x{array.shape[0]}"
 
 
 def to_rgb(image: Frame) -> Frame:
@@ -172,7 +178,7 @@ def _to_pixels(values: NDArray[Any]) -> Frame:
             "A picture of the batch holds NaN or infinity.",
             "Look at what makes it: usually a VAE in half precision. Decode in fp32 or bf16.",
         )
-    return cv2.multiply(flat, 255.0, dtype=cv2.CV_8U).reshape(values.shape)
+    return cv2.multiply(flat, _WHITE, dtype=cv2.CV_8U).reshape(values.shape)
 
 
 def write_frame(made: Frame, place: NDArray[np.float32]) -> None:

@@ -120,7 +120,7 @@ def _points(numbers: Any, where: str, part: str, width: int, height: int) -> Poi
     if not numbers:
         return None
     allowed = {"body": (BODY_POINTS,), "face": FACE_POINTS}.get(part, (HAND_POINTS,))
-    is_list = isinstance(numbers, Sequence) and not isinstance(numbers, str)
+    is_list = isinstance(numbers, (list, tuple))
     if not is_list or len(numbers) not in {3 * n for n in allowed} or not all(map(_is_number, numbers)):
         wanted = " or ".join(f"3 x {n}" for n in allowed)
         raise InvalidRequest.field(
@@ -196,7 +196,7 @@ def _draw_body(canvas: Frame, points: Points) -> None:
         length = math.hypot(ay - by, ax - bx)
         angle = math.degrees(math.atan2(ay - by, ax - bx))
         centre = int((ax + bx) / 2), int((ay + by) / 2)
-        limb = cv2.ellipse2Poly(centre, (int(length / 2), 4), int(angle), 0, 360, 1)
+        limb = np.asarray(cv2.ellipse2Poly(centre, (int(length / 2), 4), int(angle), 0, 360, 1))
         cv2.fillConvexPoly(canvas, limb, [int(c * 0.6) for c in colour])
     for point, colour in zip(points, _JOINT_COLOURS, strict=True):
         if point is not None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..base.errors import PictureError
 from ..controlnet.modules import find_module
-from .frames import over_frames
+from . import frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,14 +49,13 @@ def post_process(
         return pictures
     if pictures.ndim != 4 or pictures.shape[1:3] != control.shape[:2]:
         raise PictureError(
-            f"The control image is {control.shape[1]}x{control.shape[0]}, "
-            f"the pictures' shape is {pictures.shape}.",
+            f"The control image is {frames.size_text(control)}, the pictures' shape is {pictures.shape}.",
             "Both need the same size; pass the unit's control image at the size of the result.",
         )
     if name.startswith("inpaint"):
         return _keep_outside(pictures, control)
     step = _luminance if name == "recolor_luminance" else _intensity
-    return np.stack(over_frames(_with_channel(step, control), list(pictures), threads))
+    return np.stack(frames.over_frames(_with_channel(step, control), list(pictures), threads))
 
 
 def _keep_outside(pictures: NDArray[np.float32], control: NDArray[Any]) -> NDArray[np.float32]:
@@ -69,7 +68,8 @@ def _keep_outside(pictures: NDArray[np.float32], control: NDArray[Any]) -> NDArr
     mask = cv2.dilate(values[:, :, 3], kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     # Beyond the border counts as zero, as in torch's average pooling.
     mask = cv2.blur(mask, (_BLEND, _BLEND), borderType=cv2.BORDER_CONSTANT)[None, :, :, None]
-    return mask * pictures.clip(0, 1) + (1 - mask) * values[None, :, :, :3]
+    blended = mask * pictures.clip(0, 1) + (1 - mask) * values[None, :, :, :3]
+    return np.asarray(blended, np.float32)
 
 
 def _with_channel(
@@ -79,7 +79,7 @@ def _with_channel(
 
     def one(picture: NDArray[np.float32]) -> NDArray[np.float32]:
         pixels = (picture * 255.0).clip(0, 255).astype(np.uint8)
-        return step(pixels, gray).astype(np.float32) / np.float32(255.0)
+        return np.asarray(step(pixels, gray) / np.float32(255.0), np.float32)
 
     return one
 

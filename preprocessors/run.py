@@ -191,7 +191,7 @@ def _inpaint_frame(entry: Preprocessor, image: Frame, mask: Frame | None) -> Fra
     alpha = frames.check_frame(mask)[:, :, :1]
     if alpha.shape[:2] != frame.shape[:2]:
         raise PictureError(
-            f"The mask is {alpha.shape[1]}x{alpha.shape[0]}, the picture {frame.shape[1]}x{frame.shape[0]}.",
+            f"The mask is {frames.size_text(alpha)}, the picture {frames.size_text(frame)}.",
             f"{entry.spec.label} needs both at the same size.",
         )
     return np.concatenate([frames.to_rgb(frame), alpha], axis=2)

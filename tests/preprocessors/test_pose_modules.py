@@ -36,6 +36,17 @@ def test_movenet_finds_the_astronaut_and_says_so(golden, runtime):
     assert made[int(nose[1] * 256), int(nose[0] * 256)].any()
 
 
+def test_the_unit_hears_which_estimator_made_its_map(golden, runtime):
+    from img_open.controlnet.unit import ControlNetUnit
+    from img_open.preprocessors.control import Geometry, control_for_unit
+
+    unit = ControlNetUnit(module="openpose", processor_res=256)
+    made = control_for_unit(
+        unit, image=golden.load("inputs/photo_256.png"), geometry=Geometry(64, 64), runtime=runtime
+    )
+    assert any("MoveNet" in notice for notice in made.notices)
+
+
 def test_movenet_coordinates_do_not_depend_on_the_padding(golden, runtime):
     picture = golden.load("inputs/photo_256.png")
     wide = np.concatenate([picture, np.zeros((256, 100, 3), np.uint8)], axis=1)

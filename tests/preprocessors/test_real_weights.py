@@ -12,10 +12,11 @@ from img_open.preprocessors import run
 from img_open.preprocessors.runtime import PlainRuntime
 
 _FOLDER = os.environ.get("IMG_OPEN_TEST_WEIGHTS", "")
-pytestmark = pytest.mark.skipif(
-    not _FOLDER or not Path(_FOLDER).is_dir(),
-    reason="no real weights: set IMG_OPEN_TEST_WEIGHTS to a folder with ControlNetHED and mlsd_large_512",
-)
+if not _FOLDER or not Path(_FOLDER).is_dir():
+    pytest.skip(
+        "no real weights: set IMG_OPEN_TEST_WEIGHTS to a folder with ControlNetHED and mlsd_large_512",
+        allow_module_level=True,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -271,6 +271,7 @@ def test_a_truncated_file_names_itself(tmp_path, name):
         networks.read_state(path)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle")
 def test_a_pickle_that_wants_to_run_code_is_refused(tmp_path):
     path = tmp_path / "evil.pth"
     path.write_bytes(pickle.dumps(_Evil()))

@@ -1,0 +1,193 @@
+"""A request's units as nodes: picture, crop, control model, ControlNet Unit. Plain data, no ComfyUI."""
+
+# pyright: basic
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..base.errors import InvalidRequest
+from ..controlnet.unit import ControlNetUnit
+from .comfy_graph import Graph, HostFacts, Link
+
+if TYPE_CHECKING:
+    from ..api.request import Request
+
+_NO_MODEL = ("", "none")
+# What the request's own resize_mode means for a unit that uses the init picture; 3 (latent) stretches.
+_REQUEST_MODES = ("Just Resize", "Crop and Resize", "Resize and Fill", "Just Resize")
+
+
+@dataclass(frozen=True)
+class InitLinks:
+    """The init picture of a request and its mask, ready for units.
+
+    Attributes:
+        image: IMAGE as given.
+        mask: MASK, inverted and blurred as asked, of the picture's size; None without.
+    """
+
+    image: Link
+    mask: Link | None = None
+
+
+@dataclass
+class Wires:
+    """What units change on their way."""
+
+    model: Link
+    positive: Link
+    negative: Link
+    maps: list[Link]
+
+
+def unit_place(index: int) -> str:
+    """Wire name of the unit at `index`."""
+    return f"alwayson_scripts.controlnet.args[{index}]"
+
+
+@dataclass(frozen=True)
+class Units:
+    """The units of a request, and what they are attached to.
+
+    Attributes:
+        graph: where nodes go.
+        request: whose units.
+        host: what the host has.
+        latent: what will be sampled; only its size is read.
+        vae: of the checkpoint, for control models that work on latents.
+        init: the init picture, or None.
+    """
+
+    graph: Graph
+    request: Request
+    host: HostFacts
+    latent: Link
+    vae: Link
+    init: InitLinks | None
+
+    def add(self, wires: Wires, tag: str = "") -> None:
+        """Add every enabled unit, one behind the other; `wires` then lead out of the last one.
+
+        Raises:
+            InvalidRequest: a unit without a picture, or without a model where its module needs one.
+            MissingModel: its model is not there.
+        """
+        for index, unit in enumerate(self.request.units):
+            if unit.enabled:
+                self._add(wires, f"{tag}unit{index + 1}", index, unit)
+
+    def _add(self, wires: Wires, name: str, index: int, unit: ControlNetUnit) -> None:
+        graph = self.graph
+        image, mask, mode, module = self._pictures(index, unit)
+        if self.init is not None and self.init.mask is not None and _follows_crop(self.request, unit):
+            own_mask = mask is not None and mask != self.init.mask
+            crop = self._crop(f"{name}-crop", self.init.mask, image, mode)
+            if own_mask:
+                mask = self._cropped_mask(name, self.init.mask, mask, mode)
+            elif mask is not None:
+                mask = [crop, 1]
+            image = [crop, 0]
+        region = [graph.picture(unit.effective_region_mask), 1] if unit.effective_region_mask else None
+        key = graph.add(
+            name,
+            "ImgOpenControlNetApply",
+            positive=wires.positive,
+            negative=wires.negative,
+            control_net=self._control_net(index, unit),
+            vae=self.vae,
+            image=image,
+            mask=mask,
+            latent=self.latent,
+            effective_region_mask=region,
+            **unit_widgets(unit, module, mode),
+        )
+        wires.positive, wires.negative = [key, 0], [key, 1]
+        if unit.save_detected_map:
+            wires.maps.append([key, 2])
+        for text in unit.notices:
+            graph.say(unit_place(index), "notice", text)
+        if unit.low_vram:
+            text = "ComfyUI decides what stays in memory; the result is the same."
+            graph.say(f"{unit_place(index)}.low_vram", "notice", text)
+
+    def _pictures(self, index: int, unit: ControlNetUnit) -> tuple[Link, Link | None, str, str]:
+        """Picture, mask, resize mode and module of a unit; the init picture stands in for a missing one."""
+        init, module = self.init, unit.module
+        if module == "inpaint_only" and init is not None and init.mask is not None:
+            # The init mask already repaints only its inside: blending a second time would fight with it.
+            module = "inpaint"
+        if unit.image is not None:
+            mask = None if unit.mask is None else [self.graph.picture(unit.mask), 1]
+            return [self.graph.picture(unit.image), 0], mask, unit.resize_mode.value, module
+        if init is None:
+            raise InvalidRequest(
+                f"{unit_place(index)} ({unit.module}) is enabled, but there is no picture for it.",
+                "Give the unit an image, or the request an init picture.",
+                field=f"{unit_place(index)}.image_link",
+            )
+        mask = init.mask if unit.spec.is_inpaint else None
+        return init.image, mask, _REQUEST_MODES[self.request.resize_mode], module
+
+    def _crop(self, name: str, mask: Link, image: Link, mode: str) -> str:
+        """The part of a control picture that an "only masked" inpainting looks at."""
+        return self.graph.add(
+            name,
+            "ImgOpenCropMasked",
+            image=image,
+            mask=mask,
+            width=self.request.width // 8 * 8,
+            height=self.request.height // 8 * 8,
+            padding=self.request.inpaint_full_res_padding,
+            resize_mode=mode,
+        )
+
+    def _cropped_mask(self, name: str, init_mask: Link, mask: Any, mode: str) -> Link:
+        shown = self.graph.add(f"{name}-mask", "MaskToImage", mask=mask)
+        cropped = self._crop(f"{name}-mask-crop", init_mask, [shown, 0], mode)
+        return [
+            self.graph.add(f"{name}-mask-cropped", "ImageToMask", image=[cropped, 0], channel="red"),
+            0,
+        ]
+
+    def _control_net(self, index: int, unit: ControlNetUnit) -> Link | None:
+        if unit.model.strip().lower() in _NO_MODEL:
+            if unit.spec.model_free:
+                return None
+            names = "" if self.host.models is None else ", ".join(self.host.models.names("controlnet")[:8])
+            raise InvalidRequest(
+                f"{unit_place(index)}.model is {unit.model!r}, but {unit.spec.label} needs a control model.",
+                f"Control models here: {names or 'none installed'}.",
+                field=f"{unit_place(index)}.model",
+            )
+        name = self.host.control_model(unit.model)
+        return [self.graph.once(f"control-{name}", "ControlNetLoader", control_net_name=name), 0]
+
+
+def unit_widgets(unit: ControlNetUnit, module: str, mode: str) -> dict[str, Any]:
+    """The widget values of a ControlNet Unit node."""
+    weights = unit.advanced_weighting
+    return {
+        "enabled": True,
+        "module": module,
+        "weight": unit.weight,
+        "resize_mode": mode,
+        "low_vram": unit.low_vram,
+        "processor_res": unit.processor_res,
+        "threshold_a": unit.threshold_a,
+        "threshold_b": unit.threshold_b,
+        "guidance_start": unit.guidance_start,
+        "guidance_end": unit.guidance_end,
+        "pixel_perfect": unit.pixel_perfect,
+        "control_mode": unit.control_mode.value,
+        "window_mode": "steps",
+        "hr_option": unit.hr_option.value,
+        "advanced_weighting": "" if weights is None else ",".join(f"{weight:g}" for weight in weights),
+        "union_control_type": unit.union_control_type.value,
+        "pulid_mode": unit.pulid_mode.value,
+    }
+
+
+def _follows_crop(request: Request, unit: ControlNetUnit) -> bool:
+    return request.inpaint_full_res and unit.inpaint_crop_input_image and "reference" not in unit.module

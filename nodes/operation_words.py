@@ -1,0 +1,217 @@
+"""Words for the fields of the API's operations: Chinese for all, English where the catalogue has none.
+
+By the last part of a field's wire name: label, Chinese meaning, English meaning (empty: the catalogue's own).
+A test keeps the list complete.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Words(NamedTuple):
+    """Words of one field."""
+
+    label: str
+    zh: str
+    en: str = ""
+
+
+FIELD_WORDS: dict[str, Words] = {
+    "prompt": Words("正向提示词", "要画什么；中英文均可。", "What to paint"),
+    "negative_prompt": Words("反向提示词", "画面中不要出现的内容。"),
+    "negativePrompt": Words("反向提示词", "画面中不要出现的内容。", "What to keep out of the picture"),
+    "n_iter": Words("批次数", "生成的批次数。"),
+    "iterationCount": Words("批次数", "生成的批次数。"),
+    "batch_size": Words("每批张数", "每批的图片数；总张数 = n_iter × batch_size。"),
+    "singleBatchImageCount": Words("每批张数", "每批的图片数。"),
+    "steps": Words("步数", "采样步数。", "sampling steps"),
+    "sampleStep": Words("步数", "采样步数。"),
+    "hr_scale": Words("高清修复倍数", "高清修复的放大倍数。"),
+    "highDefinitionRepairScale": Words("高清修复倍数", "高清修复的放大倍数。"),
+    "seed": Words("种子", "随机种子；-1 表示随机。", "random seed; -1 is random"),
+    "subSeed": Words("变异种子", "额外的变异种子。"),
+    "subSeedStrength": Words("变异强度", "变异种子混入的强度。"),
+    "initialNoiseHeight": Words("初始噪声高度", "初始噪声的高度。"),
+    "initialNoiseWeight": Words("初始噪声宽度", "初始噪声的宽度（接口把 Width 拼成了 Weight）。"),
+    "restore_faces": Words("面部修复", "是否修复面部。"),
+    "restoreFaces": Words("面部修复", "是否修复面部。"),
+    "enable_hr": Words("高清修复", "是否启用高清修复。"),
+    "enableHighDefinitionRepair": Words("高清修复", "是否启用高清修复。"),
+    "tilling": Words("平铺", "是否生成可平铺的图（接口的拼写如此）。"),
+    "width": Words("宽度", "图片宽度，单位像素。", "width of the picture"),
+    "height": Words("高度", "图片高度，单位像素。", "height of the picture"),
+    "cfg_scale": Words("提示词引导系数", "遵循提示词的程度，一般取 7 到 11。"),
+    "promptGuidanceFactor": Words("提示词引导系数", "遵循提示词的程度。"),
+    "promptGuideFactor": Words("提示词引导系数", "遵循提示词的程度。"),
+    "guidanceScale": Words("提示词引导系数", "遵循提示词的程度。", "prompt guidance"),
+    "fluxGuidance": Words("Flux 引导系数", "与提示词的相关程度，类似 CFG。"),
+    "sampler_index": Words("采样方法", "采样器名称。"),
+    "samplerName": Words("采样器名称", "采样器名称。"),
+    "samplerIndex": Words("采样方法", "采样算法。"),
+    "sampler": Words(
+        "采样方法", "采样器名称；可选值未公开。", "sampler; which names there are is not published"
+    ),
+    "hr_second_pass_steps": Words("高清修复步数", "高清修复第二遍的步数。"),
+    "highDefinitionRepairPostSteps": Words("高清修复步数", "高清修复第二遍的步数。"),
+    "highDefinitionRepairEnlarger": Words("高清放大算法", "高清修复的放大算法。"),
+    "hr_upscaler": Words("放大算法", "高清修复的放大算法。"),
+    "hr_resize_x": Words("高清修复 x", "高清修复后的尺寸；接口页面把它说成高度，WebUI 中是宽度。"),
+    "hr_resize_y": Words("高清修复 y", "高清修复后的尺寸；接口页面把它说成宽度，WebUI 中是高度。"),
+    "denoising_strength": Words("重绘强度", "重绘幅度，0 到 1。"),
+    "deNoisingStrength": Words("重绘强度", "重绘幅度，0 到 1。"),
+    "sd_model_checkpoint": Words("大模型", "模型列表中的模型代码。"),
+    "baseModelCode": Words(
+        "基础模型代码",
+        "SD 基础模型的代码（页面没有说明它在哪一层）。",
+        "code of the SD base model (the page leaves open where it belongs)",
+    ),
+    "sd_vae": Words("VAE", "VAE 文件名。"),
+    "vaeName": Words(
+        "VAE", "VAE 名称（页面没有说明它在哪一层）。", "VAE name (the page leaves open where it belongs)"
+    ),
+    "override_settings": Words("覆盖设置", "WebUI 的其它设置，JSON 对象。", "further settings of the web UI"),
+    "CLIP_stop_at_last_layers": Words("CLIP 跳过层", "CLIP 终止层数。"),
+    "output_image_format": Words("输出格式", "输出图片格式，jpg 或 png。"),
+    "targetImageFormat": Words(
+        "输出格式",
+        "输出图片格式（页面没有说明它在哪一层）。",
+        "output image format (the page leaves open where it belongs)",
+    ),
+    "ADetailer": Words("ADetailer", "ADetailer 插件的设置，JSON 对象。"),
+    "resize_mode": Words("缩放模式", "0 拉伸，1 裁剪，2 填充，3 直接缩放（潜空间放大）。"),
+    "resizeMode": Words("缩放模式", "图片缩放模式。"),
+    "imageResizeScale": Words("缩放比例", "图片缩放比例。"),
+    "mask_blur": Words("蒙版模糊", "蒙版边缘的模糊像素数。"),
+    "mask_blur_x": Words("横向模糊", "蒙版的横向模糊。"),
+    "mask_blur_y": Words("纵向模糊", "蒙版的纵向模糊。"),
+    "inpainting_fill": Words("蒙版填充", "蒙版区域下面先填什么：0 填充，1 原图，2 潜空间噪声，3 潜空间零。"),
+    "inpaint_full_res": Words("仅重绘蒙版区域", "重绘区域：真为仅蒙版区域，假为整张图。"),
+    "inpaint_full_res_padding": Words("边缘留白", "仅重绘蒙版区域时四周保留的像素数。"),
+    "inpainting_mask_invert": Words("蒙版模式", "0 重绘蒙版内，1 重绘蒙版外。"),
+    "initial_noise_multiplier": Words("噪声倍数", "叠加在原图上的噪声倍数。"),
+    "image_cfg_scale": Words(
+        "图像引导系数", "instruct-pix2pix 模型的图像引导系数。", "picture guidance of instruct-pix2pix models"
+    ),
+    "styles": Words("样式", "样式名称。", "names of styles"),
+    "scriptName": Words("脚本名", "脚本名称。"),
+    "scriptArgs": Words("脚本参数", "脚本参数，JSON 对象。"),
+    "callbackUrl": Words(
+        "回调地址", "服务器把结果发送到这个地址。", "address to which the server posts the result"
+    ),
+    "firstPhaseWidth": Words("首遍宽度", "第一遍的宽度。"),
+    "firstPhaseHeight": Words("首遍高度", "第一遍的高度。"),
+    "saasDrawingExternalImageParameterBO": Words(
+        "扩展参数", "脚本与设置，JSON 对象。", "scripts and settings, as the page calls them"
+    ),
+    "image_link": Words("输入图链接", "图生图的输入图链接。"),
+    "mask_link": Words("蒙版链接", "蒙版链接，白色为重绘。"),
+    "sourceImageUrl": Words(
+        "输入图链接",
+        "输入图的链接（页面没有说明它在哪一层）。",
+        "input image (the page leaves open where it belongs)",
+    ),
+    "sourceImage": Words("输入图", "输入图。"),
+    "image": Words("输入图", "输入图。"),
+    "imageUrl": Words("输入图", "要检测人脸的图片。"),
+    "sourceUrl": Words("人脸图", "提供人脸的图片。"),
+    "targetUrl": Words("目标图", "被换脸的图片。"),
+    "fileUrlList": Words("训练图片", "训练图片，10 到 100 张。"),
+    "id_task": Words("任务编号", "自定义的任务编号；留空则自动生成。", "your own task id"),
+    "businessTaskId": Words("业务编号", "自定义的任务编号；留空则自动生成。", "your own task id"),
+    "taskId": Words("任务编号", "自定义的任务编号；留空则自动生成。", "your own task id"),
+    "task_id": Words("任务编号", "自定义的任务编号；留空则自动生成。", "your own task id"),
+    "units": Words(
+        "单元", "来自 ControlNet 单元节点的单元。", "ControlNet units, from ControlNet Unit nodes"
+    ),
+    "sdModelCheckpoint": Words("模型代码", "按模型代码筛选。"),
+    "sdModelName": Words("模型名称", "按模型名称筛选。"),
+    "pageSize": Words("每页行数", "每页返回的行数。"),
+    "pageNum": Words("页码", "页码，从 1 开始。", "page number, from 1"),
+    "toolCode": Words(
+        "工具代码",
+        "工具路径中 tool/ 之后的部分，例如 roop 或 hair/change。",
+        "the part of the tool's path after tool/, such as roop or hair/change",
+    ),
+    "maxEpochs": Words("训练轮数", "训练的轮数。"),
+    "batchSize": Words("每步张数", "每一步的图片数。"),
+    "learningRate": Words("学习率", "学习率，以文本传送以保持精度。"),
+    "maxTokenLength": Words("最大词元数", "提示词的最大词元长度。", "longest prompt in tokens"),
+    "clipSkip": Words("CLIP 跳过层", "CLIP 跳过的层数。", "layers of CLIP that are skipped"),
+    "randomCrop": Words("随机裁剪", "是否随机裁剪。", "crop at random"),
+    "pretrainedModel": Words("底模", "训练所用的底模。", "model to start from"),
+    "repeats": Words("重复次数", "每张图每轮的重复次数。", "repeats of each picture per epoch"),
+    "mixedPrecision": Words("混合精度", "训练精度，例如 bf16。", "precision of the training, such as bf16"),
+    "savePrecision": Words(
+        "保存精度", "保存时的精度，例如 bf16。", "precision of the saved file, such as bf16"
+    ),
+    "numCpuThreadsPerProcess": Words("CPU 线程数", "每个进程的 CPU 线程数。", "CPU threads per process"),
+    "cacheLatents": Words("缓存潜变量", "是否缓存潜变量。", "keep latents in memory"),
+    "cacheLatentsToDisk": Words("潜变量缓存到磁盘", "是否把潜变量缓存到磁盘。", "keep latents on disk"),
+    "lrScheduler": Words(
+        "学习率调度", "学习率调度器，例如 constant。", "scheduler of the learning rate, such as constant"
+    ),
+    "lrWarmupSteps": Words("预热步数", "学习率预热的步数。", "warm-up steps of the learning rate"),
+    "optimizerType": Words("优化器", "优化器，例如 Lion。", "optimizer, such as Lion"),
+    "resolution": Words("训练分辨率", "训练分辨率，例如 384。", "training resolution, such as 384"),
+    "enableBucket": Words("分桶", "是否按长宽比分桶。", "sort pictures into buckets by aspect ratio"),
+    "minBucketReso": Words("最小分桶尺寸", "分桶的最小尺寸。", "smallest bucket size"),
+    "maxBucketReso": Words("最大分桶尺寸", "分桶的最大尺寸。", "largest bucket size"),
+    "textEncoderLr": Words(
+        "文本编码器学习率", "文本编码器的学习率，以文本传送。", "learning rate of the text encoder, as text"
+    ),
+    "unetLr": Words("UNet 学习率", "UNet 的学习率，以文本传送。", "learning rate of the UNet, as text"),
+    "networkDropout": Words("网络丢弃率", "LoRA 网络的丢弃率。", "dropout of the network"),
+    "rankDropout": Words("秩丢弃率", "LoRA 秩的丢弃率。", "dropout of ranks"),
+    "moduleDropout": Words("模块丢弃率", "LoRA 模块的丢弃率。", "dropout of modules"),
+    "networkModule": Words(
+        "网络模块", "网络模块，例如 networks.lora。", "network module, such as networks.lora"
+    ),
+    "networkDim": Words("网络维度", "LoRA 的秩，例如 128。", "rank of the network, such as 128"),
+    "networkAlpha": Words("网络 alpha", "LoRA 的 alpha。", "alpha of the network"),
+    "networkArgs": Words("网络参数", "网络的其它参数。", "further arguments of the network"),
+    "v2": Words("SD 2.x", "底模是否为 SD 2.x。", "whether the model to start from is an SD 2.x one"),
+    "flipAug": Words("翻转增强", "是否做水平翻转增强。", "augment by flipping"),
+    "colorAug": Words("颜色增强", "是否做颜色增强。", "augment by colour"),
+    "gradientAccumulationSteps": Words("梯度累积步数", "梯度累积的步数。", "steps of gradient accumulation"),
+    "noiseOffset": Words("噪声偏移", "噪声偏移量。", "noise offset"),
+    "comfyTaskType": Words("工作流", "要运行的工作流。", "workflow to run"),
+    "fidelityWeight": Words("保真度", "质量与保真度的平衡，0 到 1，以文本传送。"),
+    "faceIdx": Words(
+        "人脸序号",
+        "目标人脸的序号，从左到右由 1 数起。",
+        "number of the face to replace, counted from 1 left to right",
+    ),
+    "mode": Words("模式", "0 为 SD，1 为 SDXL。"),
+    "sourcePrompt": Words("原提示词", "要扩写的文本。"),
+    "raw_prompt": Words("原提示词", "要扩写的文本。"),
+    "topK": Words(
+        "topK",
+        "只从概率最高的 K 个词中取样，0 为关闭。",
+        "sample from the K likeliest words; 0 switches it off",
+    ),
+    "topP": Words(
+        "topP", "只从累计概率 P 以内的词中取样。", "sample from the likeliest words up to this probability"
+    ),
+    "temperature": Words("温度", "取样温度。", "sampling temperature"),
+    "repetitionPenalty": Words("重复惩罚", "对重复的惩罚。", "penalty for repetition"),
+    "maxTokens": Words("最多词元", "最多生成的词元数。", "most tokens to write"),
+    "minTokens": Words("最少词元", "最少生成的词元数。", "fewest tokens to write"),
+    "sequencesNum": Words("条数", "生成的条数。", "how many texts to write"),
+    "model": Words("模型", "反推所用的模型。", "model that describes the picture"),
+    "imageCount": Words("张数", "要生成的图片数。"),
+    "verticalExpansionRatio": Words("纵向扩展", "纵向扩展的倍数。"),
+    "horizontalExpansionRatio": Words("横向扩展", "横向扩展的倍数（范围未公开）。"),
+    "preprocessor": Words("预处理器", "ControlNet 预处理器的名称。"),
+}
+
+GROUP_NAMES: dict[str, tuple[str, str]] = {
+    "drawing": ("Drawing", "绘图"),
+    "task": ("Tasks", "任务查询"),
+    "training": ("Training", "训练"),
+    "tool": ("Tools", "工具"),
+    "image_check": ("Image check", "图片审核"),
+    "video": ("Video", "视频"),
+    "audio": ("Audio", "音频"),
+    "translate": ("Translation", "翻译"),
+}

@@ -1,0 +1,131 @@
+// A module's sliders on the nodes that have them: label, range, step, default, tooltip, and none where the module
+// has none. Values and widget order are never touched by loading; without this file a workflow is the same.
+
+import { call } from "./http.js";
+import { report, safe } from "./safe.js";
+import { t } from "./words.js";
+
+export const NAMES = ["processor_res", "threshold_a", "threshold_b"];
+const NUMBER_OPTIONS = ["min", "max", "step", "step2", "precision", "round"];
+
+/** Modules by name, label and older names; filled by `load`. */
+const modules = new Map();
+/** What the host gave each widget: WeakMap<widget, {label, tooltip, options}>. */
+const given = new WeakMap();
+
+/** Fetch the table once. */
+export async function load() {
+  for (const entry of await call("GET", "/img_open/modules")) {
+    for (const name of [entry.name, entry.label, ...entry.aliases]) modules.set(name, entry);
+  }
+}
+
+/** The module's entry, or undefined. */
+export function find(name) {
+  return modules.get(name);
+}
+
+/** Whether a node has a module with sliders. */
+export function concerned(node) {
+  const names = new Set((node.widgets ?? []).map((widget) => widget.name));
+  return names.has("module") && NAMES.some((name) => names.has(name));
+}
+
+/** Make a new node follow its module. */
+export function follow(node) {
+  const chooser = node.widgets.find((widget) => widget.name === "module");
+  const before = chooser.callback;
+  chooser.callback = function (...args) {
+    const result = before?.apply(this, args);
+    safe("sliders: module chosen", () => apply(node, true))();
+    return result;
+  };
+  const configure = node.onConfigure;
+  node.onConfigure = function (...args) {
+    const result = configure?.apply(this, args);
+    safe("sliders: node loaded", () => apply(node, false))();
+    return result;
+  };
+  apply(node, false);
+}
+
+/**
+ * Show the sliders of the node's module.
+ * @param {boolean} chosen true: the user has just chosen the module, so the sliders take its defaults.
+ */
+export function apply(node, chosen) {
+  const chooser = node.widgets?.find((widget) => widget.name === "module");
+  const module = chooser && find(chooser.value);
+  for (const widget of node.widgets ?? []) {
+    if (!NAMES.includes(widget.name)) continue;
+    try {
+      restore(widget);
+      if (module) describe(widget, module, module.sliders[widget.name], chosen);
+    } catch (error) {
+      report(`sliders: ${widget.name}`, error);
+    }
+  }
+  if (chosen && node.computeSize && node.setSize) {
+    node.setSize([node.size[0], node.computeSize()[1]]);
+  }
+  node.setDirtyCanvas?.(true, true);
+}
+
+function restore(widget) {
+  const kept = given.get(widget);
+  if (!kept) {
+    const options = {};
+    for (const name of NUMBER_OPTIONS) options[name] = widget.options?.[name];
+    given.set(widget, { label: widget.label, tooltip: widget.tooltip, options });
+    return;
+  }
+  widget.label = kept.label;
+  widget.tooltip = kept.tooltip;
+  setOptions(widget, kept.options);
+  hide(widget, false);
+}
+
+function describe(widget, module, slider, chosen) {
+  if (!slider?.visible) {
+    hide(widget, true);
+    if (chosen && widget.name !== "processor_res") widget.value = -1;
+    return;
+  }
+  const label = t(slider.label);
+  widget.label = label;
+  const facts = { label, module: module.label, low: slider.minimum, high: slider.maximum };
+  widget.tooltip = [
+    t("{label} of {module}: {low} to {high}, step {step}, default {value}.", {
+      ...facts,
+      step: slider.step,
+      value: slider.default,
+    }),
+    t("-1 is the default."),
+  ].join(" ");
+  const whole = Number.isInteger(slider.step) && Number.isInteger(slider.minimum);
+  setOptions(widget, {
+    min: slider.minimum,
+    max: slider.maximum,
+    step: slider.step * 10, // the canvas counts in tenths
+    step2: slider.step,
+    precision: whole ? 0 : Math.max(1, decimals(slider.step)),
+    round: whole && widget.name !== "processor_res" ? 1 : slider.step,
+  });
+  if (chosen) widget.value = slider.default;
+}
+
+function decimals(step) {
+  return (String(step).split(".")[1] ?? "").length;
+}
+
+function setOptions(widget, values) {
+  for (const [name, value] of Object.entries(values)) {
+    if (value === undefined) delete widget.options[name];
+    else widget.options[name] = value;
+  }
+}
+
+function hide(widget, hidden) {
+  widget.hidden = hidden;
+  if (widget.options) widget.options.hidden = hidden; // what the newer front-ends' own node view reads
+}
