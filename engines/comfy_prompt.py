@@ -255,3 +255,9 @@ def _apply(tag: LoraTag, model: Any, clip: Any) -> tuple[Any, Any, str]:
     if tag.dyn is not None:
         told += f" Its rank limit {tag.dyn} is left out."
     return model, clip, told
+
+
+def without_tags(prompt: str) -> tuple[str, list[str]]:
+    """A prompt without its tags, and what they were."""
+    found = extract_loras(prompt)
+    return found.text, [f"{name}: left out." for name in (*(lora.name for lora in found.loras), *found.others)]
