@@ -16,7 +16,7 @@ from .catalogue_fields import FieldSpec
 from .problems import raise_problems
 
 # Words that mean "how many", over all operations; what a body has of them is multiplied.
-_COUNTS = ("n_iter", "batch_size", "iterationCount", "singleBatchImageCount", "imageCount", "sequencesNum")
+_COUNTS = ("n_iter", "batch_size", "iterationCount", "singleBatchImageCount", "imageCount")
 _SEED = "seed"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, get_args
 from ..api.client import Client, TaskAnswer, is_unknown_task
 from ..api.models import TaskInfo, TemporaryImage
 from ..api.profiles import Dialect
-from ..api.retry import CancelledFn, interruptible, may_pass, pause_after, wait
+from ..api.retry import CancelledFn, interruptible, may_pass, pause_after
 from ..api.tasks import failure, said
 from ..base.errors import Cancelled, ImgOpenError, NetworkError, ServerError, TaskTimeout, Unauthorized
 from ..base.log import get_logger, scrub
 from ..base.pictures import decode_picture, flatten_over_white, from_data_url
+from .remote_wake import listening, wait_or_bell
 from .types import Progress, ProgressFn, Stage
 
 if TYPE_CHECKING:
@@ -73,6 +75,12 @@ class Poller:
             ServerError, Unauthorized: the server refuses to tell.
             Cancelled: within 0.2 s of the wish.
         """
+        with listening(task_id, query_id) as bell:
+            return self._wait_for(task_id, query_id, bell, cancelled)
+
+    def _wait_for(
+        self, task_id: str, query_id: str, bell: threading.Event, cancelled: CancelledFn
+    ) -> TaskAnswer:
         start = time.monotonic()
         pause = self._patience.poll_s
         trouble = _Trouble(task_id, self._patience.unreachable_s)
@@ -106,7 +114,7 @@ class Poller:
                     f"or attach to it by its id {task_id}.",
                     task_id=task_id,
                 )
-            wait(min(max(pause, asked_pause), left), cancelled)
+            wait_or_bell(min(max(pause, asked_pause), left), bell, cancelled)
             pause = min(pause * _GROWTH, max(self._patience.poll_most_s, self._patience.poll_s))
 
     def _judge(self, error: ImgOpenError, trouble: _Trouble) -> None:

@@ -7,11 +7,12 @@ family is asked.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from ..api.catalogue import Catalogue, Operation, TaskFacts
 from ..api.client import Client
-from ..api.journal import Journal
+from ..api.journal import Journal, Task
 from ..api.local_catalogue import user_catalogue
 from ..api.operation_client import OperationClient
 from ..api.operation_request import OperationRequest
@@ -19,6 +20,7 @@ from ..api.profiles import Profile, load_profile
 from ..api.request import Request
 from ..api.retry import Backoff, CancelledFn, never
 from ..api.sendable import Sendable
+from ..api.tasks import said
 from ..api.transport import Timeouts
 from ..base.errors import InvalidRequest
 from ..base.log import scrub_json
@@ -31,6 +33,24 @@ from .types import ProgressFn, Result
 
 SD_V2 = ("sd_controlnet", "sd_text2image_v2", "sd_image2image_v2")
 CALL = "api_call"  # how the journal names a plain call
+_VERDICTS = {"pending": "running", "failed": "failed"}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a task stands.
+
+    Attributes:
+        state: the journal's word (running, done, failed, uncertain ...).
+        progress: 0..1, as far as the server tells.
+        message: the server's or the journal's words.
+        result: of a finished task.
+    """
+
+    state: str
+    progress: float
+    message: str
+    result: Result | None = None
 
 
 class ToolRunner:
@@ -123,6 +143,29 @@ class ToolRunner:
         """The result of any task of the journal by its id; unknown ids are taken for the sd family's."""
         return self.engine_of(task_id).attach(task_id, progress, cancelled)
 
+    def look(self, task_id: str, cancelled: CancelledFn | None = None) -> Look:
+        """How a task stands now, without waiting; a finished one with its result.
+
+        Raises: as `RemoteEngine.attach`, where the server has to be asked.
+        """
+        task = self._row(task_id)
+        if task is not None and task.state not in ("running", "done"):
+            return Look(task.state, 0.0, task.message)
+        engine = self.engine_of(task_id)
+        if task is None or task.state == "running":
+            query_id = task.query_id if task is not None else task_id
+            answer = engine.client.task_answer(query_id, cancelled=cancelled or never)
+            if answer.verdict != "succeeded":
+                progress = answer.info.temporary.progress if answer.info.temporary is not None else None
+                return Look(_VERDICTS[answer.verdict], progress or 0.0, said(answer.info))
+        return Look("done", 1.0, "", engine.attach(task_id, cancelled=cancelled))
+
+    def operation_of(self, task_id: str) -> Operation:
+        """The operation of a task in the journal; unknown ids are taken for the sd family's."""
+        task = self._row(task_id)
+        known = task is not None and task.operation in self.catalogue
+        return self.catalogue.operation(task.operation if task is not None and known else SD_V2[0])
+
     def cancel(self, task_id: str) -> None:
         """Stop a task at the server where that is possible. See `RemoteEngine.cancel`."""
         self.engine_of(task_id).cancel(task_id)
@@ -182,10 +225,13 @@ class ToolRunner:
 
     def engine_of(self, task_id: str) -> RemoteEngine:
         """The engine for a task that is in the journal (or the sd family's, if it is not)."""
-        tasks = self.journal.list(server=self.profile.base_url, profile=self.profile.name, most=-1)
-        known = [task.operation for task in tasks if task_id in (task.task_id, task.server_task_id)]
-        operation_id = known[0] if known and known[0] in self.catalogue else SD_V2[0]
-        return self.engine(self.catalogue.operation(operation_id))
+        return self.engine(self.operation_of(task_id))
+
+    def _row(self, task_id: str) -> Task | None:
+        try:
+            return self.journal.show(task_id, server=self.profile.base_url, profile=self.profile.name)
+        except InvalidRequest:
+            return None
 
     def _ask(
         self, operation: Operation, body: Mapping[str, Any], pictures: Pictures | None, cancelled: CancelledFn

@@ -103,7 +103,8 @@ class ImgOpenMaskFill(io.ComfyNode):
     def execute(cls, **inputs: Any) -> io.NodeOutput:
         pictures, holes = frames(inputs["image"], "image"), masks(inputs["mask"], "mask")
         filled = [
-            img2img.fill_masked(colour(each), hole) for each, hole in zip(pictures, one_each(holes, pictures), strict=True)
+            img2img.fill_masked(colour(each), hole)
+            for each, hole in zip(pictures, one_each(holes, pictures), strict=True)
         ]
         return io.NodeOutput(to_image(filled))
 
@@ -129,7 +130,9 @@ class ImgOpenCropMasked(io.ComfyNode):
                 field="alwayson_scripts.mask_link",
             )
         box = img2img.crop_region(mask, values["padding"])
-        left, top, right, bottom = img2img.expand_crop_region(box, width, height, mask.shape[1], mask.shape[0])
+        left, top, right, bottom = img2img.expand_crop_region(
+            box, width, height, mask.shape[1], mask.shape[0]
+        )
         parts: list[Picture] = []
         for picture in frames(values["image"], "image"):
             rgb = colour(picture)
@@ -160,12 +163,15 @@ class ImgOpenPasteMasked(io.ComfyNode):
                 "Both must have the same size.",
             )
         pasted = [
-            paste(colour(each), original, mask, values["region"]) for each in frames(values["images"], "images")
+            paste(colour(each), original, mask, values["region"])
+            for each in frames(values["images"], "images")
         ]
         return io.NodeOutput(to_image(pasted))
 
 
-def paste(made: Picture, original: Picture, mask: Picture, region: tuple[int, int, int, int] | None) -> Picture:
+def paste(
+    made: Picture, original: Picture, mask: Picture, region: tuple[int, int, int, int] | None
+) -> Picture:
     """A repainted picture over the original, uint8 (H, W, 3), softly along the mask.
 
     With a region the picture is that part of the original; without one it is the whole, and the mask is
@@ -208,6 +214,7 @@ def one_each(holes: list[Picture], pictures: list[Picture]) -> list[Picture]:
     """One mask per picture; a single one serves all."""
     if len(holes) not in (1, len(pictures)):
         raise PictureError(
-            f"mask is a batch of {len(holes)}, image one of {len(pictures)}.", "Give one mask, or one per picture."
+            f"mask is a batch of {len(holes)}, image one of {len(pictures)}.",
+            "Give one mask, or one per picture.",
         )
     return holes * len(pictures) if len(holes) == 1 else holes

@@ -107,7 +107,11 @@ NOISE = NodeTable(
             "UI uses by default, computed on any machine. gpu: this machine's own card.",
         ),
         integer(
-            "ensd", 0, -100000, 100000, "Eta noise seed delta: added to the seed for ancestral samplers' noise."
+            "ensd",
+            0,
+            -100000,
+            100000,
+            "Eta noise seed delta: added to the seed for ancestral samplers' noise.",
         ),
         _seed("variation_seed", "Seed of the variation. Not used while variation_strength is 0."),
         number("variation_strength", 0.0, 0.0, 1.0, "How much of the variation's noise is mixed in."),
@@ -288,7 +292,9 @@ INPAINT = NodeTable(
         socket("model", "MODEL", "For latent noise: its latent scale counts."),
         socket("noise", "NOISE", "For latent noise: the noise."),
     ),
-    outputs=(Out("LATENT", "latent", "The latent with its mask, for the Guider of this pack or any sampler."),),
+    outputs=(
+        Out("LATENT", "latent", "The latent with its mask, for the Guider of this pack or any sampler."),
+    ),
 )
 
 LOCAL: tuple[NodeTable, ...] = (

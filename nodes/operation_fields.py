@@ -76,7 +76,7 @@ def bindings(operation: Operation) -> tuple[Binding, ...]:
         elif "[]" in spec.name or _has_inner(spec, names):
             continue
         else:
-            made = _binding(spec, _free(spec.name.rpartition(".")[2], used))
+            made = _binding(_with_example(spec, operation), _free(spec.name.rpartition(".")[2], used))
         found.append(made)
         used |= {one.id for one in made.inputs}
     return tuple(found)
@@ -156,6 +156,14 @@ def _free(name: str, used: set[str]) -> str:
     while name in used:
         name += "_"
     return name
+
+
+def _with_example(spec: FieldSpec, operation: Operation) -> FieldSpec:
+    """A required field with the value of the page's example, where the field has none of its own."""
+    shown = (operation.example or {}).get(spec.name)
+    if spec.required is not True or spec.example is not None or not isinstance(shown, int | float):
+        return spec
+    return spec.model_copy(update={"example": shown})
 
 
 def _path_binding(name: str) -> Binding:

@@ -210,7 +210,7 @@ def _description_zh(operation: Operation) -> str:
 
 
 def _outputs(operation: Operation) -> tuple[Out, ...]:
-    """What the reply's fields say; where a followed operation's result is not published, pictures and texts."""
+    """What the reply's fields say; where none are published, pictures and texts of what is followed."""
     if operation.task.mode == "sync":
         return (_RESPONSE,)
     if SD_QUERY in operation.task.poll_with:

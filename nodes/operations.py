@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from ..base.errors import InvalidRequest
+from ..engines.callbacks import callback_url
 from .background import watch
 from .bodies import json_object, merge_patch
 from .call_table import API_CALL
@@ -82,6 +83,9 @@ def build(node: OperationNode, values: dict[str, Any]) -> tuple[dict[str, Any], 
 
     pictures = Pictures()
     body = body_from(node.parts, values, wired_pictures(node, values, pictures))
+    callback = node.operation.field_for("callback")
+    if callback is not None and callback.name not in body and (address := callback_url()):
+        body[callback.name] = address
     units = [unit.complete(pictures) for unit in chain(values.get("units"))]
     if units:
         body.setdefault("alwayson_scripts", {})["controlnet"] = {"args": units}
@@ -158,6 +162,10 @@ def call_path(words: str) -> str:
 
     words = words.strip()
     if not words or "://" in words or words.startswith("//"):
-        raise InvalidRequest.field("path", words, f"a path such as tool/roop or {PREFIX}/tool/roop", "No host: "
-                                   "the server is the profile's.")  # fmt: skip
+        raise InvalidRequest.field(
+            "path",
+            words,
+            f"a path such as tool/roop or {PREFIX}/tool/roop",
+            "It takes no host: the server is the profile's.",
+        )
     return words if words.startswith("/") else f"{PREFIX}/{words}"

@@ -1,0 +1,16 @@
+"""All nodes of the pack as data. Those of the user's own catalogue file are not among them."""
+
+from __future__ import annotations
+
+from . import tables
+from .call_table import API_CALL
+from .fields import NodeTable
+from .operation_tables import published_operations
+from .task_tables import TASK_NODES
+
+NODES: tuple[NodeTable, ...] = (
+    *tables.NODES,
+    *(node.table for node in published_operations()),
+    API_CALL,
+    *TASK_NODES,
+)

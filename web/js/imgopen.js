@@ -1,0 +1,89 @@
+// Img Open for ComfyUI on the canvas. Every hook is wrapped: a failure is logged once and breaks nothing.
+
+import { api } from "../../../scripts/api.js";
+import { app } from "../../../scripts/app.js";
+import { entries } from "./menu.js";
+import { complain, listen, place } from "./paste.js";
+import { addButton, canPreview, onExecuted } from "./preview.js";
+import { profilesPanel } from "./profiles.js";
+import { safe } from "./safe.js";
+import { definitions, preset } from "./settings.js";
+import { apply, concerned, follow, load } from "./sliders.js";
+import { onError, onStart, onText } from "./status.js";
+import { openTasks, registerTasks } from "./tasks.js";
+
+const begun = performance.now();
+const OURS = /^ImgOpen/;
+
+/** From front-end 1.29 on the host asks for menu entries itself; before, a node's method is extended. */
+function hostAsksForMenus() {
+  const [major, minor] = String(window["__COMFYUI_FRONTEND_VERSION__"] ?? "").split(".").map(Number);
+  return major > 1 || (major === 1 && minor >= 29);
+}
+
+function extendMenu(nodeType) {
+  const before = nodeType.prototype.getExtraMenuOptions;
+  nodeType.prototype.getExtraMenuOptions = function (canvas, options) {
+    const result = before?.call(this, canvas, options);
+    const found = entries(this);
+    if (found.length) options.unshift(...found, null);
+    return result;
+  };
+}
+
+async function pasteFromClipboard() {
+  try {
+    await place({ text: await navigator.clipboard.readText() });
+  } catch (error) {
+    complain(error);
+  }
+}
+
+app.registerExtension({
+  name: "ImgOpen",
+  settings: definitions(profilesPanel),
+  commands: [
+    { id: "ImgOpen.OpenTasks", label: "Img Open: show tasks", icon: "pi pi-cloud", function: safe("command", openTasks) },
+    { id: "ImgOpen.Paste", label: "Img Open: paste a request", icon: "pi pi-clipboard", function: pasteFromClipboard },
+  ],
+  menuCommands: [{ path: ["Img Open"], commands: ["ImgOpen.OpenTasks", "ImgOpen.Paste"] }],
+
+  setup: safe("setup", () => {
+    listen();
+    registerTasks();
+    api.addEventListener("executed", safe("executed", (event) => onExecuted(event.detail)));
+    api.addEventListener("progress_text", safe("progress_text", (event) => onText(event.detail)));
+    api.addEventListener("execution_error", safe("execution_error", (event) => onError(event.detail)));
+    api.addEventListener("executing", safe("executing", (event) => onStart(event.detail)));
+    // The table of modules is not waited for: nodes that are there already follow it when it has come.
+    load().then(
+      safe("sliders", () => {
+        for (const node of app.graph?._nodes ?? app.graph?.nodes ?? []) {
+          if (OURS.test(node.comfyClass) && concerned(node)) apply(node, false);
+        }
+      }),
+      (error) => console.warn("[Img Open] The table of modules did not come:", error),
+    );
+    performance.measure?.("img-open-setup", { start: begun });
+  }),
+
+  beforeRegisterNodeDef: safe("menu", (nodeType, nodeData) => {
+    if (OURS.test(nodeData.name) && !hostAsksForMenus()) extendMenu(nodeType);
+  }),
+
+  getNodeMenuItems(node) {
+    const found = OURS.test(node?.comfyClass) ? entries(node) : [];
+    return found.length ? [...found, null] : [];
+  },
+
+  nodeCreated: safe("node", (node) => {
+    if (!OURS.test(node.comfyClass)) return;
+    preset(node);
+    if (concerned(node)) follow(node);
+    if (canPreview(node)) addButton(node, complain);
+  }),
+
+  loadedGraphNode: safe("loaded node", (node) => {
+    if (OURS.test(node.comfyClass) && concerned(node)) apply(node, false);
+  }),
+});

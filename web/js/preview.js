@@ -1,0 +1,82 @@
+// The preview button: runs only the module of this node, on the picture wired to it, and shows the map there.
+
+import { api } from "../../../scripts/api.js";
+import { app } from "../../../scripts/app.js";
+import { find } from "./sliders.js";
+import { t } from "./words.js";
+
+const NODES = ["ImgOpenPreprocessor", "ImgOpenControlNetApply"];
+const KEEP = ["module", "processor_res", "threshold_a", "threshold_b", "pixel_perfect", "resize_mode", "width", "height"];
+const MAP = "img_open_map";
+const LOOK = "img_open_look";
+const SIZE = "img_open_size";
+const waiting = new Map();
+
+/** Whether a node has a module that can be previewed. */
+export function canPreview(node) {
+  return NODES.includes(node.comfyClass);
+}
+
+/** Add the button; it is not part of the workflow. */
+export function addButton(node, onError) {
+  const text = t("preview control image");
+  const button = node.addWidget("button", "img_open_preview", null, () => preview(node).catch(onError), {
+    serialize: false,
+  });
+  button.label = text;
+  button.serialize = false;
+  node.imgOpenPreview = button;
+}
+
+/** Queue the small graph and wait for its picture. */
+export async function preview(node) {
+  const { output } = await app.graphToPrompt();
+  const own = output[String(node.id)];
+  const link = own?.inputs?.image;
+  if (!Array.isArray(link)) throw new Error(t("Wire a picture to preview its control image."));
+  const graph = {};
+  collect(output, String(link[0]), graph);
+  const inputs = { image: link };
+  for (const name of KEEP) if (own.inputs[name] !== undefined) inputs[name] = own.inputs[name];
+  for (const value of Object.values(inputs)) if (Array.isArray(value)) collect(output, String(value[0]), graph);
+  graph[MAP] = { class_type: "ImgOpenPreprocessor", inputs };
+  graph[LOOK] = { class_type: "PreviewImage", inputs: { images: [MAP, 0] } };
+  graph[SIZE] = { class_type: "PreviewAny", inputs: { source: [MAP, 1] } };
+  const answer = await api.fetchApi("/prompt", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ client_id: api.clientId, prompt: graph }),
+  });
+  const told = await answer.json();
+  if (!answer.ok) throw new Error(told.error?.message ?? t("The control image could not be made."));
+  waiting.set(told.prompt_id, { node, module: String(inputs.module) });
+}
+
+function collect(output, id, into) {
+  if (into[id] || !output[id]) return;
+  into[id] = output[id];
+  for (const value of Object.values(output[id].inputs)) {
+    if (Array.isArray(value)) collect(output, String(value[0]), into);
+  }
+}
+
+/** The host said that a node has run. */
+export function onExecuted(detail) {
+  const job = waiting.get(detail.prompt_id);
+  if (!job) return;
+  if (detail.node === LOOK && detail.output?.images) {
+    // As if the node itself had run: the host then shows the picture in its own way.
+    const id = String(job.node.id);
+    api.dispatchEvent(
+      new CustomEvent("executed", {
+        detail: { node: id, display_node: id, prompt_id: "", output: { images: detail.output.images } },
+      }),
+    );
+  }
+  if (detail.node === SIZE) {
+    const size = String(detail.output?.text?.[0] ?? "");
+    const label = find(job.module)?.label ?? job.module;
+    if (job.node.imgOpenPreview) job.node.imgOpenPreview.label = `${label} \u00b7 ${size} px`;
+    job.node.setDirtyCanvas?.(true, true);
+  }
+}

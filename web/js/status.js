@@ -1,0 +1,81 @@
+// What a remote task left on its node: seeds and task id to copy, what was paid; after an error, what to do.
+// Percentage, stage, elapsed time and the intermediate picture are shown by the host from the node's progress.
+
+import { app } from "../../../scripts/app.js";
+import { copy } from "./copy.js";
+import { call } from "./http.js";
+import { report } from "./safe.js";
+import { openSettings } from "./settings.js";
+import { openTasks } from "./tasks.js";
+import { t } from "./words.js";
+
+const FIRST_LINE = /^task (\S+)/;
+const ACTIONS = [
+  [/(ProfileError|Unauthorized)$/, "open profiles", openSettings],
+  [/MissingModel$/, "copy: img-open models pull", () => copy("img-open models pull")],
+  [/(TaskUncertain|TaskTimeout|TaskFailed|NetworkError|ServerError|Busy)$/, "open tasks", openTasks],
+];
+
+function nodeOf(id) {
+  const graph = app.graph;
+  const plain = String(id).split(":").pop();
+  return graph?.getNodeById?.(Number(plain)) ?? graph?.getNodeById?.(plain) ?? null;
+}
+
+/** A button under the node's widgets that no workflow stores; an empty text takes it away. */
+function button(node, name, text, press) {
+  const index = (node.widgets ?? []).findIndex((widget) => widget.name === name);
+  if (!text) {
+    if (index >= 0) (node.removeWidget ? node.removeWidget(node.widgets[index]) : node.widgets.splice(index, 1));
+    return;
+  }
+  const widget = index >= 0 ? node.widgets[index]
+    : node.addWidget("button", name, null, () => widget.imgOpenPress?.(), { serialize: false });
+  widget.serialize = false;
+  widget.label = text;
+  widget.imgOpenPress = press;
+}
+
+const NAMES = ["img_open_seeds", "img_open_task", "img_open_paid", "img_open_action"];
+
+function clear(node) {
+  for (const name of NAMES) button(node, name, "");
+}
+
+/** A text for a node arrived; the summary at the end begins with the task. */
+export async function onText(detail) {
+  const found = FIRST_LINE.exec(String(detail?.text ?? ""));
+  const node = found && nodeOf(detail.nodeId);
+  if (!node || !String(node.comfyClass).startsWith("ImgOpen")) return;
+  try {
+    const task = await call("GET", `/img_open/tasks/${encodeURIComponent(found[1])}`);
+    clear(node);
+    const seeds = task.seeds.join(", ");
+    if (seeds) button(node, NAMES[0], `${t("copy seeds")}: ${seeds.slice(0, 40)}`, () => copy(seeds));
+    button(node, NAMES[1], `${t("copy task id")}: ${task.task_id.slice(0, 24)}`, () => copy(task.task_id));
+    const paid = t("{count} images paid, {profile}", { count: task.sent ? task.images : 0, profile: task.profile });
+    const audits = [...new Set(task.audits.flat().map((audit) => audit.label).filter(Boolean))].join(", ");
+    button(node, NAMES[2], [paid, audits].filter(Boolean).join(" \u00b7 "), openTasks);
+    node.setSize?.([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
+    node.setDirtyCanvas?.(true, true);
+  } catch (error) {
+    report("status", error);
+  }
+}
+
+/** A node of the pack failed: offer what helps. */
+export function onError(detail) {
+  const node = nodeOf(detail?.node_id);
+  if (!node || !String(node.comfyClass).startsWith("ImgOpen")) return;
+  const type = String(detail.exception_type ?? "");
+  const action = ACTIONS.find(([pattern]) => pattern.test(type));
+  clear(node);
+  if (action) button(node, NAMES[3], t(action[1]), action[2]);
+  node.setDirtyCanvas?.(true, true);
+}
+
+/** A new run begins: what the last one offered is over. */
+export function onStart(detail) {
+  const node = nodeOf(detail);
+  if (node && String(node.comfyClass).startsWith("ImgOpen")) clear(node);
+}

@@ -1,0 +1,185 @@
+// The sidebar "Img Open tasks": the journal of the server's machine, live, newest change first.
+
+import { app } from "../../../scripts/app.js";
+import { copy } from "./copy.js";
+import { el, style } from "./dom.js";
+import { Watched, address, call } from "./http.js";
+import { complain } from "./paste.js";
+import { build, show } from "./plan.js";
+import { confirmed } from "./profiles.js";
+import { report, safe } from "./safe.js";
+import { VirtualList } from "./tasks_list.js";
+import { t } from "./words.js";
+
+export const TAB = "img-open-tasks";
+const ROW = 92;
+const EVERY = 1500; // milliseconds
+const OPEN = ["prepared", "submitted", "running", "uncertain"];
+const STATES = [...OPEN, "done", "failed", "cancelled", "lost"];
+
+/** Register the tab. */
+export function registerTasks() {
+  let panel = null;
+  app.extensionManager?.registerSidebarTab?.({
+    id: TAB,
+    icon: "pi pi-cloud",
+    title: t("Img Open tasks"),
+    tooltip: t("Img Open tasks"),
+    type: "custom",
+    render: safe("tasks panel", (element) => {
+      panel?.close();
+      panel = new TasksPanel(element);
+    }),
+    destroy: safe("tasks panel", () => {
+      panel?.close();
+      panel = null;
+    }),
+  });
+}
+
+class TasksPanel {
+  constructor(parent) {
+    style();
+    this.journal = new Watched("/img_open/tasks");
+    this.tasks = [];
+    this.progress = {};
+    this.state = el("select", { name: "state", onchange: () => this.draw() },
+      el("option", { value: "" }, t("all states")),
+      ...STATES.map((state) => el("option", { value: state }, t(state))));
+    this.count = el("span", { class: "dim" });
+    const purge = el("button", { type: "button", onclick: () => this.purge() }, t("purge finished"));
+    this.empty = el("div", { class: "dim", style: "padding: 12px" });
+    this.scroller = el("div", { class: "imgopen-list" });
+    this.root = el("div", { class: "imgopen imgopen-tasks" },
+      el("div", { class: "imgopen-head" }, el("b", {}, t("Img Open tasks")), this.state, purge, this.count),
+      this.empty, this.scroller);
+    parent.replaceChildren(this.root);
+    this.list = new VirtualList(this.scroller, ROW, (task, old) => this.row(task, old));
+    this.timer = setInterval(() => this.refresh(), EVERY);
+    this.refresh();
+  }
+
+  close() {
+    clearInterval(this.timer);
+    this.list.close();
+    this.root.remove();
+  }
+
+  async refresh() {
+    if (this.busy || document.hidden || !this.root.isConnected) return;
+    this.busy = true;
+    try {
+      const told = await this.journal.get();
+      if (told) this.tasks = told.tasks;
+      const running = this.tasks.some((task) => task.state === "running" || task.state === "submitted");
+      const before = this.progress;
+      this.progress = running || Object.keys(before).length ? await call("GET", "/img_open/progress") : {};
+      if (told || running || Object.keys(before).length) this.draw();
+    } catch (error) {
+      report("tasks: refresh", error);
+      this.empty.textContent = error.message;
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  draw() {
+    const wanted = this.state.value;
+    const shown = wanted ? this.tasks.filter((task) => task.state === wanted) : this.tasks;
+    this.count.textContent = t("{count} tasks", { count: shown.length });
+    this.empty.textContent = this.tasks.length ? "" : t("No tasks yet. Remote Submit files every request here.");
+    this.list.set(shown);
+  }
+
+  /** A row; the old one is kept while nothing on it has changed. */
+  row(task, old) {
+    const live = this.progress[task.id];
+    const key = JSON.stringify([task, live]);
+    if (old?.dataset.key === key) return old;
+    const row = el("div", { class: "imgopen-row", "data-task": task.task_id, "data-state": task.state },
+      this.picture(task, old), el("div", { class: "body" }, ...this.lines(task, live)));
+    row.dataset.key = key;
+    return row;
+  }
+
+  picture(task, old) {
+    if (!task.made) return el("div", { class: "imgopen-thumb" });
+    const src = address(`/img_open/tasks/${task.id}/thumbnail`);
+    const before = old?.querySelector("img");
+    return before ?? el("img", { class: "imgopen-thumb", src, alt: "", loading: "lazy" });
+  }
+
+  lines(task, live) {
+    const when = new Date(task.changed * 1000).toLocaleString();
+    const stage = live?.stage ? t(live.stage) : "";
+    const percent = typeof live?.fraction === "number" ? `${Math.round(live.fraction * 100)} %` : "";
+    const state = [t(task.state), stage, percent].filter(Boolean).join(" \u00b7 ");
+    const message = live?.error || task.message;
+    const bad = ["failed", "uncertain", "lost"].includes(task.state) || live?.error;
+    const lines = [
+      el("div", { class: "line", title: task.prompt }, task.prompt || task.operation || task.task_id),
+      el("div", { class: bad ? "line bad" : "line", title: message }, [state, message].filter(Boolean).join(": ")),
+      el("div", { class: "line dim", title: task.task_id }, `${task.profile} \u00b7 ${when} \u00b7 ${task.task_id}`),
+    ];
+    if (OPEN.includes(task.state) && percent) {
+      const bar = el("i");
+      bar.style.width = percent.replace(" ", "");
+      lines.push(el("div", { class: "imgopen-bar" }, bar));
+    }
+    lines.push(el("div", { class: "acts" }, ...this.actions(task)));
+    return lines;
+  }
+
+  actions(task) {
+    const found = [];
+    const add = (text, work) =>
+      found.push(el("button", { type: "button", onclick: () => work().catch(complain) }, t(text)));
+    const act = (action) => async () => {
+      const path = `/img_open/tasks/${task.id}/action`;
+      const answer = await call("POST", path, { action });
+      this.journal.tag = "";
+      await this.refresh();
+      return answer;
+    };
+    if (["prepared", "submitted", "running"].includes(task.state)) add("cancel", act("cancel"));
+    if (!task.held && ["submitted", "running", "uncertain"].includes(task.state)) add("re-attach", act("attach"));
+    if (task.state === "uncertain") {
+      add("retry", async () => {
+        await act("retry")();
+        complain(new Error(t("Its next run submits it again under the same id.")));
+      });
+      add("drop", act("drop"));
+    }
+    if (task.made) add("open", () => this.open(task));
+    add("copy request", () => copyTask(task));
+    if (!OPEN.includes(task.state)) add("remove", act("purge"));
+    return found;
+  }
+
+  async open(task) {
+    show(build(await call("POST", `/img_open/tasks/${task.id}/open`)));
+  }
+
+  async purge() {
+    try {
+      if (!(await confirmed(t("Remove all finished tasks and their pictures from this machine?")))) return;
+      const { removed } = await call("POST", "/img_open/tasks/purge", { days: 0 });
+      this.count.textContent = t("{count} tasks removed.", { count: removed });
+      this.journal.tag = "";
+      await this.refresh();
+    } catch (error) {
+      complain(error);
+    }
+  }
+}
+
+async function copyTask(task) {
+  const { text } = await call("POST", "/img_open/export", { format: "img-open", task: task.id });
+  await copy(text);
+}
+
+/** Show the tab. */
+export function openTasks() {
+  const sidebar = app.extensionManager?.sidebarTab;
+  if (sidebar?.activeSidebarTabId !== TAB) sidebar?.toggleSidebarTab?.(TAB);
+}
