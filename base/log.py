@@ -35,6 +35,9 @@ _SIGNED_KEYS = re.compile(
     re.IGNORECASE,
 )
 
+# `/f/<token>`: how the gateway and the `served` storage hand out pictures; whoever has the token has the file.
+_CAPABILITY = re.compile(r"(?<=/f/)[A-Za-z0-9_.~-]{24,}(?=[?#]|$)")
+
 _secrets: set[str] = set()
 _secrets_lock = threading.Lock()
 
@@ -49,13 +52,16 @@ def register_secret(value: str) -> None:
 
 
 def scrub_link(url: str) -> str:
-    """The link without user info, and without its query and fragment where those look like a signature."""
+    """The link without user info, without its query and fragment where those look like a signature, and
+    without the token of a `/f/<token>` link.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:
         return url.split("?", 1)[0]
     if "@" in parts.netloc:
         url = url.replace(parts.netloc, MASK + "@" + parts.netloc.rsplit("@", 1)[1], 1)
+    url = _CAPABILITY.sub(MASK, url)
     if _SIGNED_KEYS.search(parts.query) or _SIGNED_KEYS.search(parts.fragment):
         return re.split(r"[?#]", url, maxsplit=1)[0] + "?" + MASK
     return url

@@ -89,3 +89,16 @@ def test_log_records_are_scrubbed_for_every_handler(caplog):
     assert CANARY not in caplog.text
     assert "wrong key ***" in caplog.text
     assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("link", "shown"),
+    [
+        ("http://127.0.0.1:8170/f/" + "a1" * 32, "http://127.0.0.1:8170/f/***"),
+        ("https://example.org/f/short.png", "https://example.org/f/short.png"),
+        ("https://example.org/x/" + "a1" * 32, "https://example.org/x/" + "a1" * 32),
+    ],
+)
+def test_a_capability_link_loses_its_token(link: str, shown: str) -> None:
+    assert scrub_link(link) == shown
+    assert shown in scrub(f'{{"image_url": "{link}"}}')
