@@ -72,10 +72,15 @@ def build_parser() -> argparse.ArgumentParser:
     serve.set_defaults(handler=gateway_command.serve)
 
     convert = commands.add_parser(
-        "convert", help="translate a request: Img Open JSON, curl, web-UI JSON, web-UI PNG"
+        "convert", help="translate a request: Img Open JSON, curl, web-UI JSON, web-UI PNG, ComfyUI workflow"
     )
     convert.add_argument("request", metavar="REQUEST", help="file to read, or - for standard input")
-    convert.add_argument("--to", choices=["img-open", "curl", "a1111"], required=True)
+    convert.add_argument(
+        "--to",
+        choices=["img-open", "curl", "a1111", "workflow", "canvas"],
+        required=True,
+        help="workflow: ComfyUI's API format; canvas: what its canvas saves and loads",
+    )
     convert.set_defaults(handler=convert_request)
 
     modules = commands.add_parser("modules", help="list the preprocessors with their sliders")
@@ -147,6 +152,7 @@ def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
 def read_request(source: str) -> tuple[Request, list[str]]:
     """A request from a file, a PNG or standard input, and what could not be taken over from it."""
     from .api import convert
+    from .nodes.workflow_file import from_workflow, workflow_in
 
     data = sys.stdin.buffer.read() if source == "-" else read_file(Path(source))
     notices: list[str] = []
@@ -158,6 +164,9 @@ def read_request(source: str) -> tuple[Request, list[str]]:
         raise InvalidRequest(
             f"{source} is neither text nor a PNG.", "Give JSON, a curl command or a web-UI PNG."
         ) from error
+    workflow = workflow_in(text)
+    if workflow is not None:
+        return from_workflow(workflow, notices), notices
     return convert.from_text(text, notices), notices
 
 
@@ -228,10 +237,15 @@ def preprocess_picture(arguments: argparse.Namespace) -> int:
 
 def convert_request(arguments: argparse.Namespace) -> int:
     from .api import convert
+    from .nodes.workflow_file import dumps, to_canvas, to_workflow
 
     request, notices = read_request(arguments.request)
     if arguments.to == "curl":
         text = convert.to_curl(request, notices=notices)
+    elif arguments.to in ("workflow", "canvas"):
+        # Workflows are shared, and saved into pictures: signatures of links do not belong into them.
+        shown = convert.shareable(request, notices)
+        text = dumps(to_workflow(shown) if arguments.to == "workflow" else to_canvas(shown))
     else:
         body = convert.to_webui(request, notices) if arguments.to == "a1111" else convert.to_img_open(request)
         text = json.dumps(body, ensure_ascii=False, indent=2)

@@ -2,12 +2,12 @@
 
 usage: python benchmarks/control_apply.py [--pairs 30]
 
-Needs a ComfyUI checkout (COMFYUI_DIR, else ~/comfy/ComfyUI). SD1.5-shaped random models of a tenth of the width
-(32 channels), latents 16x16 with both sides in one call, on the CPU with one thread. Each pair is one run of the
-host's node and one of ours, in turns as to which goes first; time is CPU time of the process, which other work on
-the machine disturbs least. The ratio's interval is a bootstrap of the median of the pairs (95 %). So small a model
-makes the pack's own share larger than it is in use. Memory is the peak of the tensors that a run allocates, from
-torch's profiler. Limit for both ratios: 1.05.
+Needs a ComfyUI checkout (COMFYUI_DIR, else ~/comfy/ComfyUI). SD1.5-shaped random models of a tenth of the
+width (32 channels), latents 16x16 with both sides in one call, on the CPU with one thread. Each pair is one
+run of the host's node and one of ours, in turns as to which goes first; time is CPU time of the process,
+which other work on the machine disturbs least. The ratio's interval is a bootstrap of the median of the
+pairs (95 %). So small a model makes the pack's own share larger than it is in use. Memory is the peak of
+the tensors that a run allocates, from torch's profiler. Limit for both ratios: 1.05.
 """
 
 from __future__ import annotations

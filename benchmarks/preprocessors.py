@@ -144,17 +144,28 @@ class Peer:
         return torch.stack(made)
 
 
-def interleaved(calls: Sequence[Callable[[], Any]], rounds: int) -> list[list[float]]:
+def interleaved(
+    calls: Sequence[Callable[[], Any]], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> list[list[float]]:
     """Seconds of every call in every round; the calls take turns, so that other load hits them alike."""
+    times = timed(calls, rounds, (clock,))
+    return [each[0] for each in times]
+
+
+def timed(
+    calls: Sequence[Callable[[], Any]], rounds: int, clocks: Sequence[Callable[[], float]]
+) -> list[list[list[float]]]:
+    """Per call and clock the seconds of every round."""
     for call in calls:
         call()
-    times: list[list[float]] = [[] for _ in calls]
+    times: list[list[list[float]]] = [[[] for _ in clocks] for _ in calls]
     for turn in range(rounds):
         order = range(len(calls)) if turn % 2 == 0 else reversed(range(len(calls)))
         for index in order:
-            start = time.perf_counter()
+            start = [clock() for clock in clocks]
             calls[index]()
-            times[index].append(time.perf_counter() - start)
+            for kept, clock, begun in zip(times[index], clocks, start, strict=True):
+                kept.append(clock() - begun)
     return times
 
 
@@ -206,7 +217,8 @@ def measure(
                 continue
             turns = max(1, rounds // 3) if learned else rounds * (3 if count == 1 and side == 512 else 1)
             calls = [partial(who.call, module, frames, side) for who in (ours, peer)]
-            times = interleaved(calls, turns)
+            both = timed(calls, turns, (time.perf_counter, time.process_time))
+            times, cpu = [each[0] for each in both], [each[1] for each in both]
             middle, low, high = ratio(*times)
             row = {
                 "module": module,
@@ -215,6 +227,7 @@ def measure(
                 "ours_ms": statistics.median(times[0]) / count * 1e3,
             }
             row.update(peer_ms=statistics.median(times[1]) / count * 1e3, ratio=middle, low=low, high=high)
+            row["cpu_ratio"] = ratio(cpu[0], cpu[1])[0]
             rows.append(row)
             print(line(row), flush=True)
     return rows
@@ -225,7 +238,8 @@ def line(row: dict[str, Any]) -> str:
     return (
         f"{row['module']:<18} B={row['B']:<3} {row['side']:>4}²  ours {row['ours_ms']:8.2f} ms  peer "
         f"{row['peer_ms']:8.2f} ms per frame  "
-        f"ratio {row['ratio']:5.2f} ({row['low']:.2f} to {row['high']:.2f})"
+        f"ratio {row['ratio']:5.2f} ({row['low']:.2f} to {row['high']:.2f}), "
+        f"by CPU time {row['cpu_ratio']:.2f}"
     )
 
 

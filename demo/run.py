@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -47,11 +49,21 @@ def page_request(size: int, checkpoint: str, control_model: str) -> dict[str, An
     return body
 
 
-def timed(title: str, command: list[str]) -> float:
+def fresh_home(out: Path) -> dict[str, str]:
+    """Variables that keep journal and gateway tasks of the demo inside `out`, empty at the start.
+
+    Otherwise the second demo would be answered from the first one's stored result.
+    """
+    home = out / "home"
+    shutil.rmtree(home, ignore_errors=True)
+    return {**os.environ, "IMG_OPEN_HOME": str(home.resolve())}
+
+
+def timed(title: str, command: list[str], environment: dict[str, str]) -> float:
     """Run one `img-open` command in a process of its own; its progress bar goes to the terminal."""
     print(f"\n> img-open {' '.join(shown(part) for part in command)}", flush=True)
     started = time.monotonic()
-    code = subprocess.run([*CLI, *command]).returncode
+    code = subprocess.run([*CLI, *command], env=environment).returncode
     if code:
         raise ImgOpenError(
             f"The step “{title}” failed with exit code {code}.", "Its own message stands above."
@@ -67,10 +79,10 @@ def shown(part: str) -> str:
 
 
 @contextlib.contextmanager
-def gateway(model_arguments: list[str]) -> Iterator[str]:
+def gateway(model_arguments: list[str], environment: dict[str, str]) -> Iterator[str]:
     """A gateway process on a free port of this machine; yields its address and stops it afterwards."""
     command = [*CLI, "serve", "--port", "0", *model_arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment)
     try:
         yield wait_for_address(process)
     finally:
@@ -131,14 +143,14 @@ def show(options: argparse.Namespace) -> int:
     request = out / "request.json"
     request.write_text(json.dumps(page_request(options.size, checkpoint, control_model), indent=2), "utf-8")
     control, local, remote = out / "control.png", out / "local", out / "gateway"
-    rows = [("control image (canny)", timed("preprocess", preprocess_command(control)))]
-    rows.append(
-        ("in a process of its own", timed("run", ["run", str(request), "--out", str(local), *models]))
-    )
-    with gateway(models) as address:
-        again = ["--again", str(time.time())]  # without it the second demo would be answered from the journal
-        command = ["submit", str(request), "--url", address, "--out", str(remote), *again]
-        rows.append(("through a gateway process", timed("submit", command)))
+    environment = fresh_home(out)
+    command = preprocess_command(control, options.size)
+    rows = [("control image (canny)", timed("preprocess", command, environment))]
+    command = ["run", str(request), "--out", str(local), *models]
+    rows.append(("in a process of its own", timed("run", command, environment)))
+    with gateway(models, environment) as address:
+        command = ["submit", str(request), "--url", address, "--out", str(remote)]
+        rows.append(("through a gateway process", timed("submit", command, environment)))
 
     equal = same_pixels(local / "image_00.png", remote / "image_00.png")
     sheets = draw_sheets(out, control, local, remote, trained=not options.model)
@@ -146,8 +158,8 @@ def show(options: argparse.Namespace) -> int:
     return 0 if equal else 1
 
 
-def preprocess_command(control: Path) -> list[str]:
-    sliders = ["--processor-res", "512", "--threshold-a", "100", "--threshold-b", "200"]
+def preprocess_command(control: Path, size: int) -> list[str]:
+    sliders = ["--processor-res", str(size), "--threshold-a", "100", "--threshold-b", "200"]
     return ["preprocess", "canny", str(PICTURE), str(control), *sliders]
 
 

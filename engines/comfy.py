@@ -64,10 +64,10 @@ def expand(request: Request, host: HostFacts | None = None, *, seed: int, prefix
     start = start_of(graph, request, vae)
     texts = _texts(graph, request, spec, loader, 0)
     wires = Wires(texts[0], texts[1], texts[2], [])
-    units = Units(graph, request, host, start.latent, vae, start.units)
+    units = Units(graph, request, host, start.latent, vae, start.units, seed)
     units.add(wires)
     guider = _guider(graph, "guider", request, wires)
-    second = _second_guider(units, spec, loader, wires, guider) if request.enable_hr else None
+    second = _second_guider(units, spec, loader, guider) if request.enable_hr else None
     settings = noise_settings(request)
     run = Run(request, host, spec, wires.model, vae, guider, second, seed, settings)
     batches = [add_batch(graph, run, start, number) for number in range(request.n_iter)]
@@ -203,14 +203,14 @@ def _guider(graph: Graph, name: str, request: Request, wires: Wires) -> Link:
     return [guider, 0]
 
 
-def _second_guider(units: Units, spec: SamplerSpec, loader: str, wires: Wires, first: Link) -> Link:
+def _second_guider(units: Units, spec: SamplerSpec, loader: str, first: Link) -> Link:
     """The guider of the second pass; the first one's unless the prompt is edited over the steps."""
     request = units.request
     if not _is_edited(request):
         return first
     steps = request.hr_second_pass_steps or request.steps
-    _, positive, negative = _texts(units.graph, request, spec, loader, steps * spec.order)
-    second = Wires(wires.model, positive, negative, [])
+    model, positive, negative = _texts(units.graph, request, spec, loader, steps * spec.order)
+    second = Wires(model, positive, negative, [])
     units.add(second, "hires-")
     return _guider(units.graph, "hires-guider", request, second)
 

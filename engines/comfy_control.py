@@ -1,9 +1,9 @@
 """A ControlNet unit on ComfyUI's own control models: the pack's whole touch of their internals.
 
-The control object that the host loaded stays as it is and does the work; `UnitControl` stands around a copy of
-it and decides when it runs, on which map, and how strongly each residual and each row counts. Used of the host:
-`ControlBase` and the methods it calls on one, the dict of residuals, and in `transformer_options` the keys
-`cond_or_uncond` and `sample_sigmas`. Tested on ComfyUI 0.3.48 and 0.3.64.
+The control object that the host loaded stays as it is and does the work; `UnitControl` stands around a copy
+of it and decides when it runs, on which map, and how strongly each residual and each row counts. Used of
+the host: `ControlBase` and the methods it calls on one, the dict of residuals, and in `transformer_options`
+the keys `cond_or_uncond` and `sample_sigmas`. Tested on ComfyUI 0.3.48 and 0.3.64.
 """
 
 # pyright: basic, reportMissingImports=false
@@ -51,16 +51,17 @@ def attach(
 ) -> tuple[Conditioning, Conditioning]:
     """Attach a unit to both sides of the conditioning.
 
-    Entries that carried the same control before share one new object: only then does the host run both sides in
-    one batch, so the number of model calls stays its own. Which rows count how much is decided inside that batch.
+    Entries that carried the same control before share one new object: only then does the host run both
+    sides in one batch, so the number of model calls stays its own. Which rows count how much is decided
+    inside that batch.
 
     Args:
         positive, negative: conditioning; not changed.
         control_net: ComfyUI's CONTROL_NET; not changed.
         unit: weight, control mode, window, hr_option, advanced_weighting and union type count.
         maps: its control images and region mask.
-        window_mode: guidance_start and guidance_end as shares of the run's steps (the web UI), or as ComfyUI's
-            percent of the noise schedule.
+        window_mode: guidance_start and guidance_end as shares of the run's steps (the web UI), or as
+            ComfyUI's percent of the noise schedule.
         vae: for control models that take latents.
 
     Raises:
@@ -105,9 +106,12 @@ class UnitControl(ControlBase):
         vae: handed to `inner`.
     """
 
-    def __init__(self, inner: Any, unit: ControlNetUnit, maps: Maps, window_mode: WindowMode, vae: Any = None):
+    def __init__(
+        self, inner: Any, unit: ControlNetUnit, maps: Maps, window_mode: WindowMode, vae: Any = None
+    ):
         super().__init__()
-        self.inner, self.unit, self.maps, self.window_mode = inner, unit, maps, window_mode
+        self.inner, self.unit, self.maps = inner, unit, maps
+        self.window_mode: WindowMode = window_mode
         self.inner_vae = vae
         # Read by the host and by other packs on any control object.
         self.extra_hooks = inner.extra_hooks
@@ -146,7 +150,9 @@ class UnitControl(ControlBase):
     def inference_memory_requirements(self, dtype: Any) -> Any:
         return super().inference_memory_requirements(dtype) + self.inner.inference_memory_requirements(dtype)
 
-    def get_control(self, x_noisy: Any, t: Any, cond: Any, batched_number: int, transformer_options: Any) -> Any:
+    def get_control(
+        self, x_noisy: Any, t: Any, cond: Any, batched_number: int, transformer_options: Any
+    ) -> Any:
         before = self.previous_controlnet
         previous = before and before.get_control(x_noisy, t, cond, batched_number, transformer_options)
         own = self._own(x_noisy, t, cond, batched_number, transformer_options)
@@ -154,7 +160,9 @@ class UnitControl(ControlBase):
             return previous if own is None else own
         return rules.add(previous, own)
 
-    def _own(self, x_noisy: Any, t: Any, cond: Any, batched_number: int, options: Any) -> rules.Control | None:
+    def _own(
+        self, x_noisy: Any, t: Any, cond: Any, batched_number: int, options: Any
+    ) -> rules.Control | None:
         unit, sides, pooled = self.unit, options["cond_or_uncond"], bool(self.inner.global_average_pooling)
         cond_only = rules.conditional_only(unit, pooled)
         if cond_only and POSITIVE not in sides:
@@ -165,7 +173,9 @@ class UnitControl(ControlBase):
         plain = rules.one_factor(unit, high)
         low_size = self._adapter_size(high)
         latent = x_noisy if low_size is None else x_noisy[..., :1, :1].expand(*x_noisy.shape[:2], *low_size)
-        self._give(_host_hint(self.inner, hint if low_size is None else self.maps.low), unit.weight if plain else 1.0)
+        self._give(
+            _host_hint(self.inner, hint if low_size is None else self.maps.low), unit.weight if plain else 1.0
+        )
         control = self.inner.get_control(latent, t, cond, batched_number, options)
         if control is None:  # outside the window, read in sigmas
             return None
@@ -186,7 +196,9 @@ class UnitControl(ControlBase):
         if self._given is not None and self._given[0] is hint and self._given[1] == strength:
             return
         # In steps the window is decided here, and the host's own stands open.
-        window = (self.unit.guidance_start, self.unit.guidance_end) if self.window_mode == "sigma" else (0.0, 1.0)
+        window = (
+            (self.unit.guidance_start, self.unit.guidance_end) if self.window_mode == "sigma" else (0.0, 1.0)
+        )
         self.inner.set_cond_hint(hint, strength, window, vae=self.inner_vae)
         self._given = (hint, strength)
 
@@ -208,7 +220,8 @@ class UnitControl(ControlBase):
 def _host_hint(inner: Any, hint: torch.Tensor) -> torch.Tensor:
     """The hint as the host's object is to get it.
 
-    An adapter for one-channel pictures gets the first channel, as in the web UI; the host would take the mean.
+    An adapter for one-channel pictures gets the first channel, as in the web UI; the host would take the
+    mean.
     """
     if getattr(inner, "channels_in", 3) != 1 or hint.shape[1] == 1:
         return hint
@@ -217,10 +230,15 @@ def _host_hint(inner: Any, hint: torch.Tensor) -> torch.Tensor:
 
 
 def _check_finite(maps: Maps) -> None:
-    for name, tensor in (("control image", maps.low), ("control image", maps.high), ("region mask", maps.region)):
+    for name, tensor in (
+        ("control image", maps.low),
+        ("control image", maps.high),
+        ("region mask", maps.region),
+    ):
         if tensor is not None and not bool(tensor.isfinite().all()):
             raise PictureError(
-                f"The {name} contains NaN or infinite values.", "Look at the node before: its result is broken."
+                f"The {name} contains NaN or infinite values.",
+                "Look at the node before: its result is broken.",
             )
 
 
@@ -232,7 +250,9 @@ def _check_kind(control_net: Any, unit: ControlNetUnit) -> None:
     count = _residual_count(control_net)
     if count is None:
         raise rules.not_defined()
-    family = "t2i" if hasattr(control_net, "t2i_model") else "sdxl" if count == rules.SDXL_RESIDUALS else "sd15"
+    family = (
+        "t2i" if hasattr(control_net, "t2i_model") else "sdxl" if count == rules.SDXL_RESIDUALS else "sd15"
+    )
     residual_scales(unit.control_mode, unit.weight, family, count, unit.advanced_weighting)
 
 
@@ -267,9 +287,9 @@ def _check_text(control_net: Any, positive: Conditioning) -> None:
 def _check_model(inner: Any, model: Any) -> None:
     """Refuse a control model of another family than the model that is sampled.
 
-    ControlNets are told apart by the width of their text vectors, those without any by SDXL's size embedding, and
-    adapters by SDXL's shape. Without this the host fails deep inside a matrix product, or leaves the control out
-    with no more than a log line.
+    ControlNets are told apart by the width of their text vectors, those without any by SDXL's size
+    embedding, and adapters by SDXL's shape. Without this the host fails deep inside a matrix product, or
+    leaves the control out with no more than a log line.
     """
     network = model.diffusion_model
     text = _text_width(network)

@@ -1,8 +1,9 @@
-"""inpaint_only and tile_colorfix on this host: what they do to the predicted picture at every model call.
+"""inpaint_only and tile_colorfix inside ComfyUI: what they do to the predicted picture at every model call.
 
-Both work beside their control model, in latent space, on each row before guidance: a MODEL patch, by the host's
-`set_model_sampler_pre_cfg_function`. Neither heeds the step window or hr_option (sd-webui-controlnet 1.1.455).
-Tested on ComfyUI 0.3.48 and 0.3.64. Guiders that leave CFGGuider's own prediction out (DualCFG) do not call it.
+Both work beside their control model, in latent space, on each row before guidance: a MODEL patch, by the
+host's `set_model_sampler_pre_cfg_function`. Neither heeds the step window or hr_option (sd-webui-controlnet
+1.1.455). Tested on ComfyUI 0.3.48 and 0.3.64. Guiders that leave CFGGuider's own prediction out (DualCFG)
+do not call it.
 """
 
 # pyright: basic, reportMissingImports=false
@@ -47,7 +48,8 @@ class Latents:
     def choose(self, model: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, bool]:
         """(latent, picture, whether this is the high-resolution pass) for latents like `x`.
 
-        The latent is in the scale that the host's samplers work in, on the device and in the precision of `x`.
+        The latent is in the scale that the host's samplers work in, on the device and in the precision of
+        `x`.
         """
         import comfy.model_management
 
@@ -88,7 +90,7 @@ class _Blend:
 
 
 def keep_unmasked(predicted: torch.Tensor, reference: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The prediction (B, 4, h, w) where the soft mask (B or 1, 1, 8h, 8w) is, the reference's latent elsewhere."""
+    """The prediction (B, 4, h, w) where the soft mask (1 or B, 1, 8h, 8w) is, the reference elsewhere."""
     import torch.nn.functional as functional
 
     small = functional.max_pool2d(mask, (10, 10), stride=(8, 8), padding=1)

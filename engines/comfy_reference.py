@@ -1,12 +1,12 @@
-"""reference_only, reference_adain and reference_adain+attn on this host, as sd-webui-controlnet 1.1.455 does them.
+"""reference_only, reference_adain and reference_adain+attn inside ComfyUI, after sd-webui-controlnet 1.1.455.
 
 No control model: at every model call the U-Net first runs on the reference picture's latent, noised to the
-current step, and what its layers see is kept ("write"); then it runs on the picture itself, whose self-attention
-may look at the kept tokens as well, or whose block outputs take over the kept mean and variance ("read"). That
-first run makes a step cost twice.
+current step, and what its layers see is kept ("write"); then it runs on the picture itself, whose
+self-attention may look at the kept tokens as well, or whose block outputs take over the kept mean and
+variance ("read"). That first run makes a step cost twice.
 
-Used of the host: the DIFFUSION_MODEL wrapper, the attention patches, and forward hooks on the U-Net's blocks for
-the time of one call. Tested on ComfyUI 0.3.48 and 0.3.64. SD1.5, SD2 and SDXL only.
+Used of the host: the DIFFUSION_MODEL wrapper, the attention patches, and forward hooks on the U-Net's
+blocks for the time of one call. Tested on ComfyUI 0.3.48 and 0.3.64. SD1.5, SD2 and SDXL only.
 """
 
 # pyright: basic, reportMissingImports=false
@@ -55,12 +55,15 @@ def with_reference(
     network = model.model.diffusion_model
     if not all(hasattr(network, name) for name in ("input_blocks", "middle_block", "output_blocks")):
         raise Unsupported(
-            f"{unit.module} works inside the U-Net of SD1.5, SD2 or SDXL; the wired model has another network.",
+            f"{unit.module} works inside the U-Net of SD1.5, SD2 or SDXL; this model has another network.",
             "Use a checkpoint of one of these families.",
             field="module",
         )
     before = model.get_wrappers(WrappersMP.DIFFUSION_MODEL, _KEY)
-    references = [*(before[0].references if before else []), _Reference(unit, Latents(pictures, vae), by_steps)]
+    references = [
+        *(before[0].references if before else []),
+        _Reference(unit, Latents(pictures, vae), by_steps),
+    ]
     patched = model.clone()
     patched.remove_wrappers_with_key(WrappersMP.DIFFUSION_MODEL, _KEY)
     wrapper = _Reader(references, model.model, seed)
@@ -76,7 +79,7 @@ class _Reference:
 
     def acts(self, model: Any, options: dict[str, Any], high: bool) -> bool:
         unit = self.unit
-        if not acts_in_pass(unit.hr_option, high):
+        if unit.weight <= 0 or not acts_in_pass(unit.hr_option, high):
             return False
         if (unit.guidance_start, unit.guidance_end) == (0, 1):
             return True
@@ -149,7 +152,9 @@ class _Reader:
         sampling = self._model.model_sampling
         sigma = sampling.sigma(timesteps[:1].float().round()).to(x).reshape(1, 1, 1, 1)
         # New noise at each call, the same whenever this call is made again.
-        generator = torch.Generator().manual_seed((self.seed * 1000003 + int(timesteps[0] * 1000) + number) % 2**63)
+        generator = torch.Generator().manual_seed(
+            (self.seed * 1000003 + int(timesteps[0] * 1000) + number) % 2**63
+        )
         noise = torch.randn(latent.shape, generator=generator).to(x)
         noised = (latent + sigma * noise) / (sigma**2 + 1).sqrt()
         noised = noised.repeat(x.shape[0] // noised.shape[0], 1, 1, 1)
@@ -189,7 +194,12 @@ class _Reader:
     def _read(self, bank: _Bank, options: dict[str, Any], rows: int, hooks: ExitStack) -> dict[str, Any]:
         sides = options.get("cond_or_uncond", [POSITIVE])
         chunk = rows // len(sides)
-        own = [chunk * place + row for place, side in enumerate(sides) if side != POSITIVE for row in range(chunk)]
+        own = [
+            chunk * place + row
+            for place, side in enumerate(sides)
+            if side != POSITIVE
+            for row in range(chunk)
+        ]
 
         def share(n: Any, context: Any, value: Any, extra: dict[str, Any]) -> tuple[Any, Any, Any]:
             kept = bank.tokens.get((*extra["block"], extra["block_index"]))
@@ -237,8 +247,8 @@ def _matched(moments: list[tuple[Any, Any]], fidelity: float, own: list[int]) ->
 
         var, mean = torch.var_mean(output, dim=(2, 3), keepdim=True, correction=0)
         std = var.clamp_min(_VARIANCE_FLOOR).sqrt()
-        wanted_var = sum(each[0] for each in moments) / len(moments)
-        wanted_mean = sum(each[1] for each in moments) / len(moments)
+        wanted_var = torch.stack([each[0] for each in moments]).mean(0)
+        wanted_mean = torch.stack([each[1] for each in moments]).mean(0)
         matched = (output - mean) / std * wanted_var.clamp_min(_VARIANCE_FLOOR).sqrt() + wanted_mean
         if own and fidelity > _NO_CHANGE:
             matched[own] = fidelity * output[own] + (1 - fidelity) * matched[own]
@@ -250,7 +260,11 @@ def _matched(moments: list[tuple[Any, Any]], fidelity: float, own: list[int]) ->
 def attention_ranks(network: Any) -> dict[Place, float]:
     """The rank of each transformer, 0 (widest) up to 1: a unit acts where its weight is above."""
     found: list[tuple[int, Place]] = []
-    parts = (("input", network.input_blocks), ("middle", [network.middle_block]), ("output", network.output_blocks))
+    parts = (
+        ("input", network.input_blocks),
+        ("middle", [network.middle_block]),
+        ("output", network.output_blocks),
+    )
     for part, blocks in parts:
         for index, block in enumerate(blocks):
             transformers = [one for layer in block for one in getattr(layer, "transformer_blocks", ())]

@@ -1,8 +1,8 @@
 """What a unit means for ComfyUI's residuals, maps and sigmas, without a line of ComfyUI in it.
 
-ComfyUI hands a control model's work around as `{"input": [...], "middle": [...], "output": [...]}`, lists of
-tensors (rows, channels, h, w) or None. A ControlNet fills `output` (the encoder's outputs, first one first) and
-`middle`; a T2I adapter fills `input` (last one first) and, for SDXL, `middle`.
+ComfyUI hands a control model's work around as `{"input": [...], "middle": [...], "output": [...]}`, lists
+of tensors (rows, channels, h, w) or None. A ControlNet fills `output` (the encoder's outputs, first one
+first) and `middle`; a T2I adapter fills `input` (last one first) and, for SDXL, `middle`.
 """
 
 # pyright: basic
@@ -71,9 +71,10 @@ class Maps:
 def counter_at(sigmas: Sequence[float], sigma: float) -> int:
     """The web UI's step counter at a model call, from where the call's sigma lies among the run's own.
 
-    The counter lags by one call: at the first call of step i it is i - 1 (step 0: 0), at further calls of the
-    step i. A further call looks ahead to a sigma below that of its step and not below that of the next, so the
-    number of the run's sigmas above it tells both apart, without a memory that an interrupt could spoil.
+    The counter lags by one call: at the first call of step i it is i - 1 (step 0: 0), at further calls of
+    the step i. A further call looks ahead to a sigma below that of its step and not below that of the next,
+    so the number of the run's sigmas above it tells both apart, without a memory that an interrupt could
+    spoil.
 
     Args:
         sigmas: of the run, falling, the final one included.
@@ -128,15 +129,21 @@ def scales_of(unit: ControlNetUnit, control: Control, *, high: bool, pooled: boo
     soft = high and is_soft_in_high_res(unit.module)
     count = sum(tensor is not None for _, _, tensor in places(control))
     return residual_scales(
-        unit.control_mode, unit.weight, family, count, unit.advanced_weighting, soft, global_average_pooling=pooled
+        unit.control_mode,
+        unit.weight,
+        family,
+        count,
+        unit.advanced_weighting,
+        soft,
+        global_average_pooling=pooled,
     )
 
 
 def not_defined() -> Unsupported:
     """The refusal for control models of other kinds."""
     return Unsupported(
-        "Control modes and layer weights are defined for ControlNets of SD1.5, SD2 and SDXL and for T2I adapters. "
-        "The wired control model is neither.",
+        "Control modes and layer weights are defined for ControlNets of SD1.5, SD2 and SDXL and for T2I "
+        "adapters. The wired control model is neither.",
         "Choose Balanced and leave advanced_weighting empty.",
         field="control_mode",
     )
@@ -153,7 +160,7 @@ def family_of(control: Control) -> Family | None:
 
 
 def places(control: Control) -> list[tuple[str, int, Any]]:
-    """(list, index, tensor or None) in the order of the table of scales: first residual first, middle last."""
+    """(list, index, tensor or None) in the order of the scales: first residual first, middle last."""
     found: list[tuple[str, int, Any]] = []
     found += [("input", index, value) for index, value in reversed(list(enumerate(control.get("input", []))))]
     found += [("output", index, value) for index, value in enumerate(control.get("output", []))]

@@ -58,6 +58,7 @@ class Units:
         latent: what will be sampled; only its size is read.
         vae: of the checkpoint, for control models that work on latents.
         init: the init picture, or None.
+        seed: of the first picture, for modules that draw random numbers.
     """
 
     graph: Graph
@@ -66,6 +67,7 @@ class Units:
     latent: Link
     vae: Link
     init: InitLinks | None
+    seed: int
 
     def add(self, wires: Wires, tag: str = "") -> None:
         """Add every enabled unit, one behind the other; `wires` then lead out of the last one.
@@ -101,9 +103,14 @@ class Units:
             mask=mask,
             latent=self.latent,
             effective_region_mask=region,
+            sd_model=wires.model if _works_in_the_model(module) else None,
+            seed=self.seed if _draws(module) else None,
             **unit_widgets(unit, module, mode),
+            **self._second_pass(),
         )
         wires.positive, wires.negative = [key, 0], [key, 1]
+        if _works_in_the_model(module):
+            wires.model = [key, 4]
         if unit.save_detected_map:
             wires.maps.append([key, 2])
         for text in unit.notices:
@@ -129,6 +136,17 @@ class Units:
             )
         mask = init.mask if unit.spec.is_inpaint else None
         return init.image, mask, _REQUEST_MODES[self.request.resize_mode], module
+
+    def _second_pass(self) -> dict[str, Any]:
+        """What the node has to know of the hires fix, to choose map, factors and hr_option by itself."""
+        request = self.request
+        if not request.enable_hr:
+            return {}
+        return {
+            "hr_scale": request.hr_scale,
+            "hr_resize_x": request.hr_resize_x,
+            "hr_resize_y": request.hr_resize_y,
+        }
 
     def _crop(self, name: str, mask: Link, image: Link, mode: str) -> str:
         """The part of a control picture that an "only masked" inpainting looks at."""
@@ -187,6 +205,16 @@ def unit_widgets(unit: ControlNetUnit, module: str, mode: str) -> dict[str, Any]
         "union_control_type": unit.union_control_type.value,
         "pulid_mode": unit.pulid_mode.value,
     }
+
+
+def _works_in_the_model(module: str) -> bool:
+    """Modules with a part in the model or in its latents, beside or instead of a control model."""
+    return module.startswith(("reference", "tile_colorfix", "inpaint_only"))
+
+
+def _draws(module: str) -> bool:
+    """Modules that draw random numbers; the others stay in the host's cache when the seed changes."""
+    return module.startswith(("shuffle", "reference"))
 
 
 def _follows_crop(request: Request, unit: ControlNetUnit) -> bool:

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     import torch
 
     from ..controlnet.unit import ControlNetUnit
+    from .local_unit import LocalUnit
 
 _UNWIRED = (
     "This output of ControlNet Unit (Img Open) needs positive, negative and control_net to be wired in."
 )
+_NO_MODEL = "The model output of ControlNet Unit (Img Open) needs sd_model to be wired in."
 
 
 class ImgOpenControlNetApply(io.ComfyNode):
@@ -45,81 +47,137 @@ class ImgOpenControlNetApply(io.ComfyNode):
             )
         wired = WiredUnit(body, values["image"], values["mask"], values["effective_region_mask"])
         units = (*chain(values["units"]), wired)
-        if not _local(values):
-            blocked = ExecutionBlocker(_UNWIRED)
-            return io.NodeOutput(blocked, blocked, blocked, units)
-        if not unit.enabled:
-            blocked = ExecutionBlocker("The unit is switched off: there is no control image.")
-            return io.NodeOutput(values["positive"], values["negative"], blocked, units)
+        local = _local(unit, values)
+        if not local or not unit.enabled:
+            why = "The unit is switched off: there is no control image." if local else _UNWIRED
+            return _outputs(values, values["positive"], values["negative"], ExecutionBlocker(why), units)
         bar = Bar(cls.hidden.unique_id)
         try:
-            positive, negative, shown = await _run_here(unit, values, bar)
+            positive, negative, shown, model = await _run_here(unit, values, bar)
         except Cancelled:
             raise stop_node() from None
-        return io.NodeOutput(positive, negative, shown, units)
+        return _outputs({**values, "sd_model": model}, positive, negative, shown, units)
 
 
-def _local(values: dict[str, Any]) -> bool:
-    """Whether conditioning is wired in, and then completely."""
+def _outputs(values: dict[str, Any], positive: Any, negative: Any, shown: Any, units: Any) -> io.NodeOutput:
+    """The five outputs; what was not wired in cannot be wired out."""
+    sides = [ExecutionBlocker(_UNWIRED) if each is None else each for each in (positive, negative)]
+    model = ExecutionBlocker(_NO_MODEL) if values["sd_model"] is None else values["sd_model"]
+    return io.NodeOutput(*sides, shown, units, model)
+
+
+def _local(unit: ControlNetUnit, values: dict[str, Any]) -> bool:
+    """Whether the unit is to run here, and then with all that it needs."""
+    from ..engines.comfy_latent import blends
+
     sides = [name for name in ("positive", "negative") if values[name] is not None]
-    if not sides:
+    free = unit.spec.model_free
+    if not sides and not (free and values["sd_model"] is not None):
         return False
-    missing = {"positive", "negative"} - set(sides)
-    if values["control_net"] is None and values["enabled"]:
-        missing.add("control_net")
+    needed = {"sd_model", "vae"} if free else {"positive", "negative", "control_net"}
+    if blends(unit.module):
+        needed |= {"sd_model", "vae"}
+    if not unit.enabled:
+        needed = {"positive", "negative"} if sides else set()
+    missing = sorted(name for name in needed if values[name] is None)
     if missing:
+        wired = [
+            name for name in ("positive", "negative", "control_net", "sd_model") if values[name] is not None
+        ]
         raise InvalidRequest(
-            f"{' and '.join(sides)} is wired in, but {' and '.join(sorted(missing))} is not.",
-            "Wire positive, negative and control_net for the local path, or none of them.",
+            f"Wired in: {', '.join(wired)}. Missing: {', '.join(missing)}.",
+            f"Wire {', '.join(sorted(needed))} for the local path of {unit.spec.label}, or none of them.",
         )
     return True
 
 
-async def _run_here(unit: ControlNetUnit, values: dict[str, Any], bar: Bar) -> tuple[Any, Any, torch.Tensor]:
-    """Control image and conditioning on this machine."""
-    from .host_control import attach
-    from .local_unit import check_batch, check_local, generation_size, hints, is_ready_map
-    from .pixels import frames, masks, to_image
+async def _run_here(unit: ControlNetUnit, values: dict[str, Any], bar: Bar) -> tuple[Any, Any, Any, Any]:
+    """Positive, negative, control image and model on this machine."""
+    from ..engines.comfy_control import attach
+    from ..engines.comfy_latent import blends, with_blend
+    from ..engines.comfy_reference import with_reference
+    from .local_unit import check_local
 
-    check_local(unit, values["window_mode"])
-    if values["effective_region_mask"] is not None:
-        check_local(unit.replace(effective_region_mask="wired"), values["window_mode"])
-    image = values["image"] if values["image"] is not None else await _linked(unit, bar)
-    size = generation_size(values["latent"], values["width"], values["height"])
-    pictures = frames(image, "image")
-    check_batch(len(pictures), values["latent"])
-    unit_masks = masks(values["mask"], "mask") if values["mask"] is not None else []
-    if is_ready_map(unit, image, unit_masks, size):
-        hint, shown = image.movedim(-1, 1), image
-    else:
-        runtime = HostRuntime(bar)
-        hint, maps, notices = hints(unit, pictures, unit_masks, size, runtime)
-        shown = to_image(maps)
-        if told := [*notices, *runtime.notices]:
-            bar.text("\n".join(told))
+    check_local(unit)
+    made = await _pictures(unit, values, bar)
+    positive, negative, model = values["positive"], values["negative"], values["sd_model"]
+    by_steps = values["window_mode"] == "steps"
+    if unit.spec.model_free:
+        model = with_reference(
+            model, unit, made.pictures, values["vae"], by_steps=by_steps, seed=values["seed"]
+        )
+        return positive, negative, made.shown, model
+    if blends(unit.module):
+        model = with_blend(model, unit, made.pictures, values["vae"])
     positive, negative = attach(
-        values["positive"],
-        values["negative"],
+        positive,
+        negative,
         values["control_net"],
-        hint,
-        strength=unit.weight,
-        window=(unit.guidance_start, unit.guidance_end),
+        unit,
+        made.hints,
+        window_mode=values["window_mode"],
         vae=values["vae"],
     )
-    return positive, negative, shown
+    return positive, negative, made.shown, model
 
 
-async def _linked(unit: ControlNetUnit, bar: Bar) -> torch.Tensor:
-    """The unit's picture behind its link, fetched without holding up the host's other nodes."""
-    from ..storage.pictures import Pictures
+async def _pictures(unit: ControlNetUnit, values: dict[str, Any], bar: Bar) -> LocalUnit:
+    """The unit's control images, and what is worth saying as a text on the node."""
+    from ..engines.comfy_control import takes_union_type
+    from .local_unit import check_batch, geometry_of, is_ready_map, prepare, ready, region_of, stated_notices
+    from .pixels import frames, masks
+
+    image = values["image"] if values["image"] is not None else await _linked(unit.image, "image", bar)
+    given_mask = values["mask"] if values["mask"] is not None else await _linked_mask(unit.mask, bar)
+    geometry = geometry_of(values)
+    pictures = frames(image, "image")
+    check_batch(len(pictures), values["latent"])
+    unit_masks = [] if given_mask is None else masks(given_mask, "mask")
+    told = stated_notices(unit, geometry.hires is not None)
+    if unit.union_control_type.value != "Unknown" and not takes_union_type(values["control_net"]):
+        told.append("union_control_type: the control model is no union model; the type is not used.")
+    if is_ready_map(unit, image, unit_masks, geometry):
+        made = ready(unit, image, pictures)
+    else:
+        runtime = HostRuntime(bar)
+        made = prepare(unit, pictures, unit_masks, geometry, runtime)
+        told += [*made.notices, *runtime.notices]
+    region = values["effective_region_mask"]
+    if region is None:
+        region = await _linked_mask(unit.effective_region_mask, bar)
+    if region is not None:
+        made.hints.region = region_of(region, len(pictures))
+    if told:
+        bar.text("\n".join(told))
+    return made
+
+
+async def _linked(link: str | None, name: str, bar: Bar) -> torch.Tensor:
+    """A picture behind a link, fetched without holding up the host's other nodes."""
     from .pixels import to_image
 
-    link = unit.image
     if link is None:
-        raise InvalidRequest("The unit has no picture.", "Wire image, or fill in image_link.", field="image")
-    array = await watch(lambda progress, cancelled: Pictures().get(link), bar, "img-open-fetch")
+        raise InvalidRequest("The unit has no picture.", "Wire image, or fill in image_link.", field=name)
+    array = await _fetched(link, bar)
     if array.ndim == 3 and array.shape[2] == 4:
         from ..base.pictures import flatten_over_white
 
         array = flatten_over_white(array)
     return to_image([array])
+
+
+async def _linked_mask(link: str | None, bar: Bar) -> torch.Tensor | None:
+    """A mask behind a link that `extra_json` names, as MASK; None without one."""
+    import torch
+
+    if link is None:
+        return None
+    array = await _fetched(link, bar)
+    gray = array if array.ndim == 2 else array[:, :, 0]
+    return torch.from_numpy(gray.astype("float32") / 255.0)[None]
+
+
+async def _fetched(link: str, bar: Bar) -> Any:
+    from ..storage.pictures import Pictures
+
+    return await watch(lambda progress, cancelled: Pictures().get(link), bar, "img-open-fetch")

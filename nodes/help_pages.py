@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .fields import Field, NodeTable
-from .tables import NODES
+from .published import NODES
 
 ROOT = Path(__file__).resolve().parents[1]
 START, END = "<!-- parameters: generated -->", "<!-- end of parameters -->"

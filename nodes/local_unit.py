@@ -1,14 +1,17 @@
-"""A unit on this machine: what it can be, its control images, its hint. The host is in `host_control`."""
+"""A unit on this machine: what it can be, and its control images at every size."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base.errors import InvalidRequest, PictureError, Unsupported
-from ..controlnet.sizing import to_hint
-from ..controlnet.unit import ControlMode, ControlNetUnit, HrOption
+from ..base.errors import InvalidRequest, MissingDependency, PictureError, Unsupported
+from ..controlnet.sizing import detectmap_proc, to_hint
+from ..controlnet.unit import ControlNetUnit, HrOption
+from ..engines.comfy_rules import Maps
 from ..preprocessors.control import Geometry, UnitControl, control_for_unit
 
 if TYPE_CHECKING:
@@ -19,50 +22,63 @@ if TYPE_CHECKING:
 
 LATENT_FACTOR = 8  # pixels per latent cell, for every model a unit can be used with
 
+# Modules that are other packs' work, by the start of their name: what runs them, and where it is from.
+_ELSEWHERE: tuple[tuple[str, str, str], ...] = (
+    ("ip-adapter_pulid", "PuLID", "the node pack PuLID_ComfyUI"),
+    ("ip-adapter", "IP-Adapter", "the node pack ComfyUI_IPAdapter_plus"),
+    ("instant_id", "InstantID", "the node pack ComfyUI_InstantID"),
+    ("revision", "Revision", "ComfyUI's own CLIPVisionEncode and unCLIPConditioning"),
+    ("clip_vision", "the T2I style adapter", "ComfyUI's own CLIPVisionEncode and StyleModelApply"),
+)
 
-def check_local(unit: ControlNetUnit, window_mode: str) -> None:
-    """Refuse what the local path cannot do exactly, naming the field and the way out.
+
+@dataclass(frozen=True)
+class LocalUnit:
+    """A unit's pictures, ready for the host.
+
+    Attributes:
+        hints: what the control model sees.
+        pictures: the same as plain pictures 0..1, a mask as 4th channel: for what works in latent space.
+        shown: the control images, IMAGE.
+        notices: what the user should know.
+    """
+
+    hints: Maps
+    pictures: Maps
+    shown: torch.Tensor
+    notices: list[str] = field(default_factory=list)
+
+
+def check_local(unit: ControlNetUnit) -> None:
+    """Refuse what belongs to other packs, naming what runs it.
 
     Raises:
-        Unsupported: the first field that cannot be honoured.
+        MissingDependency: the module is an adapter of another kind.
+        Unsupported: a field for such adapters is filled in.
     """
-    if unit.control_mode is not ControlMode.BALANCED:
-        raise _not_here(
-            "control_mode",
-            unit.control_mode.value,
-            "Choose Balanced, or send the unit with a remote request.",
-        )
-    if window_mode == "steps" and (unit.guidance_start, unit.guidance_end) != (0, 1):
-        raise _not_here(
-            "window_mode",
-            f"steps with the window {unit.guidance_start:g} to {unit.guidance_end:g}",
-            "Choose window_mode sigma (ComfyUI's reading), the whole window 0 to 1, or a remote request.",
-        )
-    if unit.hr_option is not HrOption.BOTH:
-        raise _not_here(
-            "hr_option", unit.hr_option.value, "Choose Both, or send the unit with a remote request."
-        )
-    for name, given in (
-        ("advanced_weighting", unit.advanced_weighting),
-        ("effective_region_mask", unit.effective_region_mask),
-        ("ipadapter_input", unit.ipadapter_input),
-    ):
-        if given is not None:
-            raise _not_here(name, "given", "Leave it empty, or send the unit with a remote request.")
-    if unit.union_control_type.value != "Unknown":
-        raise _not_here(
-            "union_control_type",
-            unit.union_control_type.value,
-            "Put ComfyUI's SetUnionControlNetType before this node and leave Unknown here.",
-        )
-    if unit.spec.model_free:
-        raise _not_here(
-            "module", unit.module, "It changes the model's attention; send the unit with a remote request."
+    for start, name, owner in _ELSEWHERE:
+        if unit.module.startswith(start):
+            raise MissingDependency(
+                f"{unit.spec.label} is {name}, which this node does not run on this machine.",
+                f"Use {owner} for it, or send the unit with a remote request.",
+                field="module",
+            )
+    if unit.ipadapter_input is not None:
+        raise Unsupported(
+            "ipadapter_input (given) cannot be honoured on this machine.",
+            "Leave it empty, or send the unit with a remote request.",
+            field="ipadapter_input",
         )
 
 
-def _not_here(field: str, value: str, hint: str) -> Unsupported:
-    return Unsupported(f"{field} ({value}) cannot be honoured on this machine yet.", hint, field=field)
+def stated_notices(unit: ControlNetUnit, has_second_pass: bool) -> list[str]:
+    """What should be said about settings that are easily misread here."""
+    told: list[str] = []
+    if unit.hr_option is HrOption.HIGH and not has_second_pass:
+        told.append("hr_option: the unit acts only in passes that are higher than the generation.")
+    if unit.module == "inpaint_only+lama":
+        told.append("inpaint_only+lama: LaMa's picture is not used as the sampler's starting noise here.")
+    return told
 
 
 def generation_size(latent: dict[str, Any] | None, width: int, height: int) -> tuple[int, int]:
@@ -90,76 +106,140 @@ def generation_size(latent: dict[str, Any] | None, width: int, height: int) -> t
     return stated
 
 
-def check_batch(frame_count: int, latent: dict[str, Any] | None) -> None:
+def geometry_of(values: dict[str, Any]) -> Geometry:
+    """Sizes and seed of the generation, and of its second pass if one is stated."""
+    width, height = generation_size(values["latent"], values["width"], values["height"])
+    stated = values["hr_scale"] > 0 or values["hr_resize_x"] > 0 or values["hr_resize_y"] > 0
+    return Geometry(
+        width=width,
+        height=height,
+        enable_hr=stated,
+        hr_scale=values["hr_scale"] or 1.0,
+        hr_resize_x=values["hr_resize_x"],
+        hr_resize_y=values["hr_resize_y"],
+        seed=values["seed"],
+    )
+
+
+def check_batch(frame_count: int, latent: dict[str, Any] | None, name: str = "image") -> None:
     """One control image serves every picture of a batch; several must be as many as there are pictures."""
     if latent is None or frame_count == 1:
         return
     pictures = int(latent["samples"].shape[0])
     if frame_count != pictures:
         raise InvalidRequest(
-            f"image is a batch of {frame_count} pictures, but the latent is a batch of {pictures}.",
+            f"{name} is a batch of {frame_count} pictures, but the latent is a batch of {pictures}.",
             "Give one picture for all, or one per latent (RepeatLatentBatch makes the batch larger).",
         )
 
 
-def hints(
+def prepare(
     unit: ControlNetUnit,
     images: list[NDArray[np.uint8]],
     masks: list[NDArray[np.uint8]],
-    size: tuple[int, int],
+    geometry: Geometry,
     runtime: Runtime,
-) -> tuple[torch.Tensor, list[NDArray[np.uint8]], list[str]]:
-    """The hint of every frame, the maps to show, and what the user should know.
+) -> LocalUnit:
+    """The unit's maps for every frame: annotated once, fitted to any size afterwards.
 
     Args:
         unit: the unit, accepted by `check_local`.
         images: its pictures, uint8.
         masks: none, one for all frames, or one per frame.
-        size: (width, height) of the generation.
+        geometry: sizes and seed of the generation.
         runtime: the preprocessors' runtime.
-
-    Returns:
-        hint float32 (B, 3, height, width), maps uint8 (height, width, 3), notices.
     """
-    import torch
-
     if masks and len(masks) not in (1, len(images)):
         raise PictureError(
             f"mask is a batch of {len(masks)}, image one of {len(images)}.",
             "Give one mask, or one per picture.",
         )
-    geometry = Geometry(width=size[0], height=size[1])
-    made: list[NDArray[np.float32]] = []
-    shown: list[NDArray[np.uint8]] = []
-    notices: list[str] = []
+    controls: list[UnitControl] = []
     for number, image in enumerate(images):
         mask = masks[number % len(masks)] if masks else None
-        control = control_for_unit(unit, image=image, mask=mask, geometry=geometry, runtime=runtime)
-        made.append(to_hint(_low(control)))
-        shown.append(_shown(made[-1]))
-        notices.extend(text for text in control.notices if text not in notices)
+        controls.append(control_for_unit(unit, image=image, mask=mask, geometry=geometry, runtime=runtime))
         runtime.progress((number + 1) / len(images))
-    return torch.from_numpy(np.concatenate(made)), shown, notices
+    notices = list(dict.fromkeys(text for control in controls for text in control.notices))
+
+    def fit(height: int, width: int) -> list[NDArray[Any]]:
+        return [
+            detectmap_proc(each.detected, each.module, each.resize_mode, height, width) for each in controls
+        ]
+
+    low = [_map(control.low, control.module) for control in controls]
+    high = None if geometry.hires is None else [_map(each.high, each.module) for each in controls]
+    hints = _maps(low, high, fit, to_hint)
+    return LocalUnit(hints, _maps(low, high, fit, _plain), _shown(hints.low), notices)
+
+
+def ready(unit: ControlNetUnit, image: torch.Tensor, frames: list[NDArray[np.uint8]]) -> LocalUnit:
+    """A control image of the right size already: it passes untouched, and is fitted only to other sizes."""
+    low = image.movedim(-1, 1)
+
+    def fit(height: int, width: int) -> torch.Tensor:
+        fitted = [detectmap_proc(frame, unit.module, unit.resize_mode, height, width) for frame in frames]
+        return _stacked(fitted, to_hint)
+
+    maps = Maps(low, fit=fit)
+    return LocalUnit(maps, maps, image)
 
 
 def is_ready_map(
-    unit: ControlNetUnit, image: torch.Tensor, masks: list[NDArray[np.uint8]], size: tuple[int, int]
+    unit: ControlNetUnit, image: torch.Tensor, masks: list[NDArray[np.uint8]], geometry: Geometry
 ) -> bool:
     """Whether the picture is a control image of the right size already and must pass untouched."""
-    fits = (int(image.shape[2]), int(image.shape[1])) == size and image.shape[3] == 3
-    return unit.module == "none" and fits and not masks
+    fits = (int(image.shape[1]), int(image.shape[2])) == geometry.target and image.shape[3] == 3
+    return unit.module == "none" and fits and not masks and geometry.hires is None
 
 
-def _low(control: UnitControl) -> NDArray[Any]:
-    if control.low is None:
+def region_of(mask: torch.Tensor, frame_count: int) -> torch.Tensor:
+    """An effective region mask, MASK (B, H, W) or (H, W), as the engine wants it: (B, 1, H, W).
+
+    Raises:
+        PictureError: another number of masks than one, or one per picture.
+    """
+    batch = mask.reshape(-1, 1, *mask.shape[-2:]).float()
+    if batch.shape[0] not in (1, frame_count):
+        raise PictureError(
+            f"effective_region_mask is a batch of {batch.shape[0]}, image one of {frame_count}.",
+            "Give one mask, or one per picture.",
+        )
+    return batch
+
+
+def _maps(
+    low: list[NDArray[Any]],
+    high: list[NDArray[Any]] | None,
+    fit: Callable[[int, int], list[NDArray[Any]]],
+    make: Callable[[NDArray[Any]], NDArray[np.float32]],
+) -> Maps:
+    return Maps(
+        _stacked(low, make),
+        None if high is None else _stacked(high, make),
+        lambda height, width: _stacked(fit(height, width), make),
+    )
+
+
+def _stacked(maps: list[NDArray[Any]], make: Callable[[NDArray[Any]], NDArray[np.float32]]) -> torch.Tensor:
+    import torch
+
+    return torch.from_numpy(np.concatenate([make(each) for each in maps]))
+
+
+def _plain(control: NDArray[Any]) -> NDArray[np.float32]:
+    return np.moveaxis(control.astype(np.float32) / 255.0, 2, 0)[None]
+
+
+def _map(control: NDArray[Any] | None, module: str) -> NDArray[Any]:
+    if control is None:
         raise Unsupported(
-            f"The module {control.module} gives an embedding, which the local path cannot use yet.",
+            f"The module {module} gives an embedding, which this node cannot use on this machine.",
             "Send the unit with a remote request.",
             field="module",
         )
-    return control.low
+    return control
 
 
-def _shown(hint: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A hint as a picture; masked pixels (-1) are black."""
-    return np.rint(np.clip(np.moveaxis(hint[0], 0, 2), 0, 1) * 255).astype(np.uint8)
+def _shown(hints: torch.Tensor) -> torch.Tensor:
+    """Hints as IMAGE; masked pixels (-1) are black."""
+    return ((hints.clamp(0, 1) * 255).round() / 255).movedim(1, -1)

@@ -25,9 +25,14 @@ if TYPE_CHECKING:
     from ..storage.pictures import Pictures
 
 
-def operation_classes() -> list[type[io.ComfyNode]]:
-    """The node classes of the published operations and of the user's own, in this order."""
-    return [node_class(node) for node in (*published_operations(), *local_operations())]
+def published_classes() -> list[type[io.ComfyNode]]:
+    """The node classes of the published operations, in the catalogue's order."""
+    return [node_class(node) for node in published_operations()]
+
+
+def local_classes() -> list[type[io.ComfyNode]]:
+    """The node classes of the user's own operations. None when their file has a mistake (it is logged)."""
+    return [node_class(node) for node in local_operations()]
 
 
 def node_class(node: OperationNode) -> type[io.ComfyNode]:

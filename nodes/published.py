@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import tables
 from .call_table import API_CALL
 from .fields import NodeTable
+from .local_tables import LOCAL
 from .operation_tables import published_operations
 from .task_tables import TASK_NODES
 
@@ -13,4 +14,6 @@ NODES: tuple[NodeTable, ...] = (
     *(node.table for node in published_operations()),
     API_CALL,
     *TASK_NODES,
+    tables.GENERATE,
+    *LOCAL,
 )

@@ -12,6 +12,7 @@ from .unit_fields import (
     THRESHOLD_A,
     THRESHOLD_B,
     UNIT,
+    UNIT_LOCAL,
     picture_modules,
 )
 
@@ -78,7 +79,11 @@ CONTROLNET_APPLY = NodeTable(
         socket("positive", "CONDITIONING", "Local: positive conditioning the control is attached to."),
         socket("negative", "CONDITIONING", "Local: negative conditioning the control is attached to."),
         socket("control_net", "CONTROL_NET", "Local: the control model."),
-        socket("vae", "VAE", "Local: only for control models that work on latents (SD3, Flux)."),
+        socket(
+            "vae",
+            "VAE",
+            "Local: for control models that work on latents (SD3, Flux), and wherever sd_model is needed.",
+        ),
         socket("image", "IMAGE", "The unit's picture. Locally a batch gives one control image per frame."),
         socket("mask", "MASK", "Mask for inpaint modules, 1 = repaint. Same size as the picture."),
         socket("latent", "LATENT", "Local: the latent that will be sampled; only its size is read."),
@@ -86,9 +91,17 @@ CONTROLNET_APPLY = NodeTable(
         socket(
             "effective_region_mask",
             "MASK",
-            "Where the unit acts, 1 = full strength. Remote only for now: locally it raises.",
+            "Where the unit acts, 1 = full strength. Brought to each layer's size; any size will do.",
         ),
         *UNIT,
+        socket(
+            "sd_model",
+            "MODEL",
+            "Local: the model that will be sampled. Needed, with vae, by the modules that work in the model "
+            "or in its latents: reference ones, tile_colorfix ones, inpaint_only ones. Others pass it "
+            "through.",
+        ),
+        *UNIT_LOCAL,
     ),
     outputs=(
         Out("CONDITIONING", "positive", "Positive conditioning with the control attached."),
@@ -97,6 +110,7 @@ CONTROLNET_APPLY = NodeTable(
             "IMAGE", "control_image", "What the control model sees. Made only when conditioning is wired in."
         ),
         Out(UNITS_TYPE, "units", "The incoming units and this one, for a remote request."),
+        Out("MODEL", "model", "The model with the unit's part in it; sample with this one."),
     ),
 )
 
@@ -145,6 +159,38 @@ REMOTE_SUBMIT = NodeTable(
         Out("STRING", "seeds", "The seed of each picture, separated by commas."),
         Out("STRING", "task_id", "The task's id on the server."),
         Out("STRING", "response", "The server's answer as JSON, without signatures."),
+    ),
+)
+
+RUN_ON = ("local", "remote", "auto")
+
+GENERATE = NodeTable(
+    id="ImgOpenGenerate",
+    title="Generate (Img Open)",
+    category="Img Open/Generate",
+    description="A whole Img Open request: made on this machine as graph operations, or on a server.",
+    inputs=(
+        combo(
+            "run_on",
+            RUN_ON,
+            "local",
+            "local: on this machine, with its own models. remote: on the profile's server. auto: here if "
+            "checkpoint and control models are here, else on the server if its profile has auto_remote.",
+            required=True,
+        ),
+        socket("units", UNITS_TYPE, "ControlNet units, from ControlNet Unit nodes."),
+        socket("init_image", "IMAGE", "Picture to start from (image to image)."),
+        socket("init_mask", "MASK", "Where to repaint the init picture, 1 = repaint."),
+        *REQUEST,
+        combo("profile", profiles, CLOUD, "For remote and auto: which server, and which stored key."),
+        *_REMOTE,
+    ),
+    outputs=(
+        Out("IMAGE", "images", "The pictures, in the order of the batches."),
+        Out("STRING", "seeds", "The seed of each picture, separated by commas."),
+        Out("STRING", "report", "Parameter by parameter: honoured, approximated or refused."),
+        Out("IMAGE", "control_images", "The units' control images."),
+        Out("STRING", "task_id", "The task's id on the server; empty when made here."),
     ),
 )
 

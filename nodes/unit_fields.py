@@ -111,22 +111,23 @@ UNIT: tuple[Field, ...] = (
         "control_mode",
         CONTROL_MODES,
         "Balanced",
-        "Who wins when prompt and control disagree. Locally only Balanced for now: the others raise instead "
-        "of pretending. Remotely all three work.",
+        "Who wins when prompt and control disagree. My prompt: the early layers count less. ControlNet: the "
+        "same, and the negative side stays free of the control. As the web UI computes it, layer by layer.",
     ),
     combo(
         "window_mode",
         WINDOW_MODES,
         "steps",
         "How guidance_start and guidance_end are read locally. steps: share of the steps, as the web UI and "
-        "the API count. sigma: ComfyUI's percent of the noise schedule. Locally a narrower window than 0-1 "
-        "needs sigma for now. Not sent to the remote side.",
+        "the API count, whatever the scheduler. sigma: ComfyUI's percent of the noise schedule. Not sent to "
+        "the remote side.",
     ),
     combo(
         "hr_option",
         HR_OPTIONS,
         "Both",
-        "With hires fix: in which of the two passes the unit acts. Locally only Both for now.",
+        "With hires fix: in which of the two passes the unit acts. Locally a pass higher than the generation "
+        "is the high-res one.",
     ),
     switch(
         "inpaint_crop_input_image",
@@ -137,14 +138,14 @@ UNIT: tuple[Field, ...] = (
     line(
         "advanced_weighting",
         "One number per residual, separated by commas (13 for SD1.5, 10 for SDXL). Replaces weight. Empty: "
-        "not used. Remote only for now.",
+        "not used.",
     ),
     combo(
         "union_control_type",
         UNION_TYPES,
         "Unknown",
-        "Which control a union model is to act as. Locally put ComfyUI's SetUnionControlNetType before this "
-        "node instead.",
+        "Which control a union model is to act as. Unknown: what ComfyUI's SetUnionControlNetType set "
+        "before, or no type. Other models do not use it.",
     ),
     combo(
         "pulid_mode", PULID_MODES, "Fidelity", "How strictly PuLID keeps the face. Other modules ignore it."
@@ -160,5 +161,32 @@ UNIT: tuple[Field, ...] = (
         "extra_json",
         "Further unit fields as a JSON object, laid over the widgets (JSON merge patch: null removes a "
         "field). For fields this node has no widget for.",
+    ),
+)
+
+# What a unit needs to know of the generation around it when it runs on this machine.
+UNIT_LOCAL: tuple[Field, ...] = (
+    number(
+        "hr_scale",
+        0.0,
+        0.0,
+        8.0,
+        "Local: factor of the second pass of a hires fix. 0: not stated; the control image is then fitted to "
+        "any pass, and one that is higher than the generation counts as the high-res pass.",
+        step=0.05,
+    ),
+    integer(
+        "hr_resize_x", 0, 0, 16384, "Local: width of the second pass instead of hr_scale. 0: none.", step=8
+    ),
+    integer(
+        "hr_resize_y", 0, 0, 16384, "Local: height of the second pass instead of hr_scale. 0: none.", step=8
+    ),
+    integer(
+        "seed",
+        0,
+        0,
+        4294967295,
+        "Local: image seed, for modules that draw random numbers (shuffle, reference ones). Others ignore "
+        "it.",
     ),
 )

@@ -38,7 +38,7 @@ def midas_depth(inputs: Sequence[Frame], call: Call) -> list[NDArray[np.float32]
 
     made = hub_model("midas", "DPTForDepthEstimation", call.runtime)
     with torch.inference_mode():
-        pixels = tensors.to_device(inputs, call.runtime) / 127.5 - 1.0
+        pixels = tensors.to_device(inputs, call.runtime).contiguous() / 127.5 - 1.0
         size = int(pixels.shape[2]), int(pixels.shape[3])
         with _patches(made, size):
             depth = made(pixels).predicted_depth
@@ -64,7 +64,7 @@ def zoe(pictures: Sequence[Frame], call: Call) -> list[Frame]:
     inputs, kept = tensors.padded(pictures, call.resolution, call.runtime)
     made = hub_model("zoe", "ZoeDepthForDepthEstimation", call.runtime)
     with torch.inference_mode():
-        pixels = tensors.to_device(inputs, call.runtime) / 255.0
+        pixels = tensors.to_device(inputs, call.runtime).contiguous() / 255.0
         # The mean with the mirrored picture's depth, as the network's authors infer.
         depth = (_zoe_depth(made, pixels) + _zoe_depth(made, pixels.flip(3)).flip(2)) / 2
     return [_gray(_near_is_white(values), kept) for values in depth.cpu().numpy()]
@@ -141,7 +141,7 @@ def normalise(pixels: torch.Tensor) -> torch.Tensor:
 
     mean = torch.tensor(_IMAGENET_MEAN, device=pixels.device)[:, None, None]
     std = torch.tensor(_IMAGENET_STD, device=pixels.device)[:, None, None]
-    return (pixels - mean) / std
+    return (pixels.contiguous() - mean) / std
 
 
 def _to_size(depth: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

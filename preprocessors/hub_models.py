@@ -19,6 +19,9 @@ def hub_model(key: str, class_name: str, runtime: Runtime) -> Any:
     the installed transformers, or it cannot be imported).
     """
 
+    import torch
+
+    @torch.inference_mode(False)  # as in networks.network
     def build() -> Any:
         folder = weight_files.require(key, runtime)
         made_by = _class(class_name)

@@ -31,7 +31,7 @@ def _informative(pictures: Sequence[Frame], call: Call, key: str) -> list[Frame]
     inputs, kept = tensors.padded(pictures, call.resolution, call.runtime)
     made = network(key, call.runtime)
     with torch.inference_mode():
-        maps = tensors.to_gray(made(tensors.to_device(inputs, call.runtime) / 255.0)[:, 0])
+        maps = tensors.to_gray(made(tensors.to_device(inputs, call.runtime).contiguous() / 255.0)[:, 0])
     return [frames.gray_to_rgb(255 - frames.cut(line, kept)) for line in maps]
 
 
@@ -46,7 +46,9 @@ def lineart_anime(pictures: Sequence[Frame], call: Call) -> list[Frame]:
     stretched = [frames.resize_to(picture, tall, wide, cv2.INTER_CUBIC) for picture in inputs]
     made = network("lineart_anime", call.runtime)
     with torch.inference_mode():
-        lines = made(tensors.to_device(stretched, call.runtime) / 127.5 - 1.0)[:, 0] * 127.5 + 127.5
+        lines = (
+            made(tensors.to_device(stretched, call.runtime).contiguous() / 127.5 - 1.0)[:, 0] * 127.5 + 127.5
+        )
         values = lines.float().cpu().numpy()
     maps: list[Frame] = []
     for line in values:

@@ -7,6 +7,7 @@ pack. Modules that draw hands or faces need DWPose.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,8 +81,6 @@ def estimate_pose(module: str, image: Frame, resolution: float, runtime: Runtime
 
 
 def _estimate(name: str, picture: Frame, runtime: Runtime) -> Pose:
-    from dataclasses import replace
-
     stop_if_cancelled(runtime)
     _, hands, face = _PARTS[name]
     if not (hands or face) and not _has_dwpose(runtime):

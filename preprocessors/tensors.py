@@ -28,14 +28,17 @@ def padded(
 
 
 def to_device(pictures: Sequence[NDArray[Any]], runtime: Runtime) -> torch.Tensor:
-    """Frames `(H, W, C)` or `(H, W)` of one size to float `(B, C, H, W)`, values unchanged."""
+    """Frames `(H, W, C)` or `(H, W)` of one size to float `(B, C, H, W)`, values unchanged.
+
+    Channels stay last in memory, which most convolutions on a CPU like; call `contiguous` where they do not.
+    """
     import torch
 
     stacked = np.stack(pictures)
     tensor = torch.from_numpy(stacked).to(runtime.device)
     if tensor.ndim == 3:
         return tensor[:, None].float()
-    return tensor.permute(0, 3, 1, 2).float().contiguous()
+    return tensor.permute(0, 3, 1, 2).float()
 
 
 def to_gray(values: torch.Tensor) -> list[Frame]:

@@ -76,7 +76,9 @@ heads and then frozen; UNet and both ControlNets are trained together, the weigh
 
 ## Figures, as measured
 
-`python demo/training/evaluate.py`, {scenes} unseen scenes (half with one object), DDIM, 20 steps, guidance 3.
+`python demo/training/evaluate.py`, DDIM, 20 steps, guidance 3, unseen scenes, half of them with one object:
+{scenes} for the canny map at weight 1, {sweep} for weights, depth and Chinese, {half} for modes and the
+second unit.
 Colour: mean hue inside the object's mask (or outside it), nearest of the eight. IoU: picture thresholded
 against its border's colour. Edges: mean distance from a control line to the nearest edge of the picture.
 
@@ -86,7 +88,7 @@ against its border's colour. Edges: mean distance from a control line to the nea
 
 {met}
 
-| canny, all scenes | 0 | 0.25 | 0.5 | 1 | 1, window 0-0.5 | chance (shuffled pairs) |
+| canny | 0 | 0.25 | 0.5 | 1 | 1, window 0-0.5 | chance (shuffled pairs) |
 | --- | --- | --- | --- | --- | --- | --- |
 {weights}
 
@@ -182,6 +184,8 @@ def write(folder: Path, result: dict, work: Path | None) -> None:
         or "- not recorded",
         curve="![loss](loss.png)" if (folder / "loss.png").exists() else "",
         scenes=result["scenes"],
+        sweep=result["sweep_scenes"],
+        half=result["sweep_scenes"] // 2,
         targets="\n".join(lines),
         met=met,
         weights="\n".join(table),

@@ -56,29 +56,32 @@ def pairs(count: int) -> tuple[list[scenes.Scene], np.ndarray, np.ndarray]:
     return chosen, canny, np.where(near[1], np.stack([one.depth for one in chosen]), far)
 
 
-def jobs(count: int) -> dict[str, tuple[list[str], list[dict]]]:
+def jobs(count: int, sweep: int) -> dict[str, tuple[list[str], list[dict]]]:
     """Everything to draw: label -> prompts, and the units as arguments of :class:`sampling.Unit`.
 
     The picture at place ``i`` starts from the noise of seed ``i``, whatever the label: only what the
     label says differs.
     """
-    chosen = unseen(count)
-    english, canny = [one.caption() for one in chosen], np.stack([one.canny for one in chosen])
+    held = unseen(count)
     drawn = {
-        f"weight {weight:g}": (
-            english,
-            [{"name": "canny", "maps": canny, "weight": weight}] if weight else [],
+        "held": (
+            [one.caption() for one in held],
+            [{"name": "canny", "maps": np.stack([one.canny for one in held])}],
         )
-        for weight in WEIGHTS
     }
+    chosen = unseen(sweep)
+    english, canny = [one.caption() for one in chosen], np.stack([one.canny for one in chosen])
+    for weight in WEIGHTS:
+        units = [{"name": "canny", "maps": canny, "weight": weight}] if weight else []
+        drawn[f"weight {weight:g}"] = (english, units)
     drawn["window 0-0.5"] = (english, [{"name": "canny", "maps": canny, "end": 0.5}])
     drawn["depth"] = (english, [{"name": "depth", "maps": np.stack([one.depth for one in chosen])}])
     drawn["zh"] = ([one.caption("zh") for one in chosen], [{"name": "canny", "maps": canny}])
-    control, asked = disagreeing(count // 2)
+    control, asked = disagreeing(sweep // 2)
     for mode in MODES:
         unit = {"name": "canny", "maps": np.stack([one.canny for one in control]), "mode": mode}
         drawn[f"mode {mode}"] = ([one.caption() for one in asked], [unit])
-    both, first, second = pairs(count // 2)
+    both, first, second = pairs(sweep // 2)
     words = [one.caption() for one in both]
     drawn["first unit"] = (words, [{"name": "canny", "maps": first}])
     drawn["both units"] = (words, [{"name": "canny", "maps": first}, {"name": "depth", "maps": second}])
@@ -107,14 +110,14 @@ def _draw(job: tuple) -> tuple[str, int, np.ndarray]:
     return label, start, _sampler(prompts, tuple(sampling.Unit(**unit) for unit in units), seeds)
 
 
-def draw(model: Path, count: int, processes: int) -> dict[str, np.ndarray]:
+def draw(model: Path, count: int, sweep: int, processes: int) -> dict[str, np.ndarray]:
     """Draw all jobs in batches over some one-thread processes.
 
     Returns:
         label -> uint8 pictures ``(n, 128, 128, 3)``.
     """
     batches = []
-    for label, (prompts, units) in jobs(count).items():
+    for label, (prompts, units) in jobs(count, sweep).items():
         for start in range(0, len(prompts), BATCH):
             part = slice(start, start + BATCH)
             cut = [unit | {"maps": unit["maps"][part]} for unit in units]
@@ -256,33 +259,37 @@ def autoencoder_limit(model: Path, count: int) -> dict:
     return split(rows)
 
 
-def measure(model: Path, count: int, processes: int) -> dict:
+def measure(model: Path, count: int, sweep: int, processes: int) -> dict:
     """All figures of the model card.
 
     Args:
         model: a diffusers folder.
-        count: number of unseen scenes, even.
+        count: number of unseen scenes for the canny map at weight 1, a multiple of 4.
+        sweep: number for the weights, depth and Chinese, likewise; half of it for modes and second unit.
         processes: one-thread processes to draw with.
     """
-    pictures, chosen = draw(model, count, processes), unseen(count)
-    verdicts = {
-        label: [judge(scene, picture) for scene, picture in zip(chosen, pictures[label], strict=True)]
-        for label in ("weight 1", "depth", "zh")
-    }
+    pictures = draw(model, count, sweep, processes)
+
+    def verdicts(label: str, chosen: list[scenes.Scene]) -> list[dict]:
+        return [judge(scene, picture) for scene, picture in zip(chosen, pictures[label], strict=True)]
+
+    chosen = unseen(sweep)
+    english, chinese = verdicts("weight 1", chosen), verdicts("zh", chosen)
     same = [
         a == b
-        for one, other in zip(verdicts["weight 1"], verdicts["zh"], strict=True)
+        for one, other in zip(english, chinese, strict=True)
         for a, b in zip(one["hues"], other["hues"], strict=True)
     ]
     return {
         "scenes": count,
-        "canny": split(verdicts["weight 1"]),
-        "depth": split(verdicts["depth"]),
-        "weights": weigh(pictures, count),
-        "modes": compare_modes(pictures, count),
-        "second_unit": compare_units(pictures, count),
-        "languages": {"zh": split(verdicts["zh"]), "same_colours": round(float(np.mean(same)), 4)},
-        "autoencoder_alone": autoencoder_limit(model, count),
+        "sweep_scenes": sweep,
+        "canny": split(verdicts("held", unseen(count))),
+        "depth": split(verdicts("depth", chosen)),
+        "weights": weigh(pictures, sweep),
+        "modes": compare_modes(pictures, sweep),
+        "second_unit": compare_units(pictures, sweep),
+        "languages": {"zh": split(chinese), "same_colours": round(float(np.mean(same)), 4)},
+        "autoencoder_alone": autoencoder_limit(model, sweep),
     }
 
 
@@ -293,15 +300,19 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=folder)
     parser.add_argument("--scenes", type=int, default=200, help="number of unseen scenes, even (default 200)")
     parser.add_argument(
+        "--sweep-scenes", type=int, help="the number for the other figures (default: as many as --scenes)"
+    )
+    parser.add_argument(
         "--work", type=Path, help="the training's work folder, for the loss curve and the steps"
     )
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
-    if arguments.scenes < 20 or arguments.scenes % 4:
-        parser.error("--scenes must be a multiple of 4 and at least 20")
+    sweep = arguments.sweep_scenes or arguments.scenes
+    if min(arguments.scenes, sweep) < 20 or arguments.scenes % 4 or sweep % 4:
+        parser.error("--scenes and --sweep-scenes must be multiples of 4 and at least 20")
     import card
 
-    result = measure(arguments.model, arguments.scenes, arguments.processes)
+    result = measure(arguments.model, arguments.scenes, sweep, arguments.processes)
     print(json.dumps(result, indent=1))
     (arguments.model / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     card.write(arguments.model, result, arguments.work)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 HOW = (
-    "Browser tests skipped: {reason}. They need Chromium (IMG_OPEN_CHROMIUM, else `chromium` or `google-chrome` "
-    "on the path), node, and playwright-core (`npm install -g playwright-core`, or its folder in "
+    "Browser tests skipped: {reason}. They need Chromium (IMG_OPEN_CHROMIUM, else `chromium` or "
+    "`google-chrome` on the path), node, and playwright-core (`npm install -g playwright-core`, or its "
+    "folder in "
     "IMG_OPEN_PLAYWRIGHT)."
 )
 
@@ -101,3 +102,6 @@ class Page:
         except (AssertionError, OSError, subprocess.TimeoutExpired):
             self._process.kill()
             self._process.wait(10)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()

@@ -11,7 +11,7 @@ let page;
 let errors = [];
 
 const commands = {
-  async open({ url, width = 1600, height = 1000 }) {
+  async open({ url, width = 1600, height = 1000, blank = false }) {
     browser ??= await chromium.launch({ executablePath: process.argv[2], headless: true, args: FLAGS });
     await page?.context().close();
     const context = await browser.newContext({ viewport: { width, height } });
@@ -25,7 +25,7 @@ const commands = {
       }
     });
     page.on("pageerror", (error) => errors.push({ text: String(error.stack ?? error).slice(0, 800), from: "page" }));
-    return go({ url });
+    return blank ? 0 : go({ url });
   },
   reload: async () => go({ url: page.url() }),
   eval: async ({ code, argument }) =>
@@ -46,6 +46,25 @@ const commands = {
   },
   fill: async ({ selector, value }) => page.locator(selector).first().fill(value, { timeout: 15000 }),
   press: async ({ keys }) => page.keyboard.press(keys),
+  // CPU time (self time) of scripts whose address holds `part`, from navigation until the canvas is there.
+  async profile({ url, part }) {
+    await commands.open({ url: "about:blank#", blank: true });
+    const session = await page.context().newCDPSession(page);
+    await session.send("Profiler.enable");
+    await session.send("Profiler.setSamplingInterval", { interval: 200 });
+    await session.send("Profiler.start");
+    const load_ms = await go({ url });
+    await page.waitForTimeout(1500);
+    const { profile } = await session.send("Profiler.stop");
+    const own = new Set(profile.nodes.filter((one) => one.callFrame.url.includes(part)).map((one) => one.id));
+    let own_us = 0;
+    profile.samples.forEach((id, at) => { if (own.has(id)) own_us += profile.timeDeltas[at]; });
+    const files = await page.evaluate((part) => performance.getEntriesByType("resource")
+      .filter((one) => one.name.includes(part)).map((one) => [one.startTime, one.responseEnd, one.transferSize]), part);
+    return { load_ms, own_ms: own_us / 1000, files: files.length,
+      fetch_ms: Math.max(...files.map((one) => one[1])) - Math.min(...files.map((one) => one[0])),
+      bytes: files.reduce((sum, one) => sum + one[2], 0) };
+  },
   errors: async () => errors,
   content: async () => page.content(),
   async close() {

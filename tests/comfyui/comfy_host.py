@@ -102,6 +102,7 @@ class Host:
 
     Attributes:
         base: its base directory (input/, output/, models/ ...).
+        options: further arguments of its command line.
         url: where it listens.
     """
 
@@ -110,6 +111,7 @@ class Host:
     base: Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    options: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -136,7 +138,7 @@ class Host:
             "--base-directory",
             str(self.base),
         ]
-        command += ["--database-url", "sqlite:///:memory:", "--disable-auto-launch"]
+        command += ["--database-url", "sqlite:///:memory:", "--disable-auto-launch", *self.options]
         with (self.base / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=environment(self.base), stdout=log, stderr=subprocess.STDOUT

@@ -174,15 +174,14 @@ def test_one_map_per_frame(host: Host, pictures: Path) -> None:
 
 
 ERRORS: list[tuple[str, dict[str, Any], list[str]]] = [
-    ("prompt mode", {"control_mode": "My prompt is more important"}, ["control_mode", "Balanced"]),
-    ("control mode", {"control_mode": "ControlNet is more important"}, ["control_mode", "remote"]),
     ("unknown mode", {"control_mode": "balanced"}, ["control_mode", "balanced", "one of"]),
-    ("steps window", {"guidance_start": 0.2}, ["window_mode", "sigma"]),
     ("start after end", {"guidance_start": 0.9, "guidance_end": 0.1}, ["guidance_start", "0.9"]),
-    ("hires only", {"hr_option": "High res only"}, ["hr_option"]),
     ("weights", {"advanced_weighting": "1,1,1"}, ["advanced_weighting"]),
     ("bad weights", {"advanced_weighting": "one"}, ["advanced_weighting", "one"]),
-    ("free module", {"module": "reference_only"}, ["reference_only"]),
+    ("free module", {"module": "reference_only"}, ["sd_model", "vae", "reference_only"]),
+    ("latent module", {"module": "tile_colorfix"}, ["sd_model", "vae"]),
+    ("adapter", {"module": "ip-adapter_clip_h"}, ["IP-Adapter", "ComfyUI_IPAdapter_plus"]),
+    ("InstantID", {"module": "instant_id_face_keypoints"}, ["InstantID", "ComfyUI_InstantID"]),
     ("unknown module", {"module": "cany"}, ["cany", "canny"]),
     ("two pictures", {"image_link": "https://example.com/a.png"}, ["image_link"]),
     ("two sizes", {"width": 512, "height": 512}, ["512", "64"]),

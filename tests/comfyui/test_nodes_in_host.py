@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from comfy_host import PACK, ROOT, Host, environment
 from img_open.nodes.fields import NodeTable
-from img_open.nodes.tables import NODES
+from img_open.nodes.published import NODES
 
 HEAVY = ("cv2", "diffusers", "transformers", "controlnet_aux", "matplotlib", "boto3")
 

@@ -1,4 +1,4 @@
-"""Runs the scripts named inside_* with ComfyUI's own Python, once each, and hands their findings to the tests."""
+"""Runs the scripts named inside_* with ComfyUI's own Python, once each, and hands on what they found."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-import inside_models as tiny  # noqa: E402
+import inside_models as tiny
 
 COMFYUI, ROOT, TABLES = (Path(argument) for argument in sys.argv[1:4])
 WANTED = sys.argv[4:]
@@ -37,7 +37,9 @@ def unit(**fields: Any) -> ControlNetUnit:
     return ControlNetUnit.from_wire(given)
 
 
-def attached(family: str, control: Any, maps: Any = None, window_mode: str = "steps", text: Any = None, **fields: Any):
+def attached(
+    family: str, control: Any, maps: Any = None, window_mode: str = "steps", text: Any = None, **fields: Any
+):
     positive, negative = text or TEXTS[family]
     return attach(positive, negative, control, unit(**fields), maps or Maps(HINT), window_mode=window_mode)
 
@@ -50,7 +52,7 @@ def residuals(family: str, text: Any, **options: Any) -> tuple[dict[str, Any], l
 
 
 def factors(ours: Any, base: Any, sides: list[int]) -> tuple[list[list[float]], float]:
-    """Per residual the measured factor of the conditional and the unconditional rows, and the largest error."""
+    """Per residual the measured factors of the conditional and unconditional rows; the largest error."""
     measured, worst = [], 0.0
     pairs = zip(rules.places(ours), rules.places(base), strict=True)
     for (_, _, one), (_, _, other) in pairs:
@@ -95,7 +97,7 @@ def scales() -> list[dict[str, Any]]:
         if ours is None:
             out.append({"called": 0})
             continue
-        assert ours[1] == bases[key][1] and len(ours[1]) == 2
+        assert ours[1] == bases[key][1]
         measured, worst = factors(ours[0], bases[key][0], ours[1])
         out.append({"called": 1, "factors": measured, "error": worst})
     return out
@@ -108,7 +110,9 @@ def windows() -> list[dict[str, Any]]:
         for start, end, modes in ((0.0, 0.5, ("steps",)), (0.3, 0.7, ("steps", "sigma"))):
             for mode in modes:
                 recorder = tiny.Recorder(MODELS["sd15"])
-                text = attached("sd15", CONTROLS["sd15", False], window_mode=mode, guidance_start=start, guidance_end=end)
+                text = attached(
+                    "sd15", CONTROLS["sd15", False], window_mode=mode, guidance_start=start, guidance_end=end
+                )
                 tiny.sample(recorder.model, *text, steps=20, scheduler=scheduler, size=(4, 4), cfg=1.0)
                 calls = [call["controlled"] for call in recorder.calls]
                 out.append({"scheduler": scheduler, "window": [start, end], "mode": mode, "calls": calls})
@@ -133,7 +137,9 @@ def counters() -> dict[str, list[int]]:
     from img_open.a1111.samplers import find_sampler
 
     out: dict[str, list[int]] = {}
-    for name in (row[0] for row in json.loads(TABLES.read_text("utf-8"))["denoiser_calls"]["rows"] if row[1] == 6):
+    for name in (
+        row[0] for row in json.loads(TABLES.read_text("utf-8"))["denoiser_calls"]["rows"] if row[1] == 6
+    ):
         spec = find_sampler(name)
         if spec.comfy is None or spec.calls not in ("one", "two"):
             continue
@@ -191,12 +197,15 @@ def batches() -> dict[str, float]:
     control = CONTROLS["sd15", False]
     for mode in MODES:
         for name, all_hints in (("one", HINT), ("each", hints)):
+
             def run(hint: Any, part: Any, mode: str = mode) -> Any:
                 text = attached("sd15", control, Maps(hint, region=region), control_mode=mode)
                 return tiny.sample(MODELS["sd15"], *text, noise=part)
 
             whole = run(all_hints, noise)
-            singles = [run(all_hints if name == "one" else all_hints[k : k + 1], noise[k : k + 1]) for k in range(4)]
+            singles = [
+                run(all_hints if name == "one" else all_hints[k : k + 1], noise[k : k + 1]) for k in range(4)
+            ]
             difference = (whole - torch.cat(singles)).abs().max() / whole.abs().max()
             out[f"{mode}, hint {name}"] = float(difference)
     return out
@@ -238,13 +247,17 @@ def survival() -> dict[str, bool]:
                 raise management.InterruptProcessingException()
 
         try:
-            tiny.sample(MODELS["sd15"], *text, steps=7, batch=2, scheduler="karras", callback=stop, size=(16, 16))
+            tiny.sample(
+                MODELS["sd15"], *text, steps=7, batch=2, scheduler="karras", callback=stop, size=(16, 16)
+            )
             raise SystemExit("the interrupt was swallowed")
         except management.InterruptProcessingException:
             pass
         again = tiny.sample(MODELS["sd15"], *text, steps=5, batch=2)
         out[f"{name}: after an interrupt"] = bool(torch.equal(again, fresh))
-        out[f"{name}: once more"] = bool(torch.equal(tiny.sample(MODELS["sd15"], *text, steps=5, batch=2), fresh))
+        out[f"{name}: once more"] = bool(
+            torch.equal(tiny.sample(MODELS["sd15"], *text, steps=5, batch=2), fresh)
+        )
         copied = text[0][0][1]["control"].copy()
         sides = [[[tensor, {**options, "control": copied}] for tensor, options in side] for side in text]
         management.unload_all_models()
@@ -267,7 +280,9 @@ def maps_and_masks() -> dict[str, Any]:
     own = residuals("sd15", text, size=(8, 8))
     wide = residuals("sd15", text, size=(12, 16))
     expected = residuals(
-        "sd15", tiny.host_apply(*TEXTS["sd15"], control, tiny.picture(96, 128, seed=13), 1.0, (0, 1)), size=(12, 16)
+        "sd15",
+        tiny.host_apply(*TEXTS["sd15"], control, tiny.picture(96, 128, seed=13), 1.0, (0, 1)),
+        size=(12, 16),
     )
     base = residuals("sd15", tiny.host_apply(*TEXTS["sd15"], control, HINT, 1.0, (0, 1)))
     region = torch.rand(1, 1, 20, 24, generator=torch.Generator().manual_seed(14))
@@ -277,7 +292,8 @@ def maps_and_masks() -> dict[str, Any]:
         for _, _, tensor in rules.places(base[0])
     ]
     differences = [
-        float((tensor - want).abs().max()) for (_, _, tensor), want in zip(rules.places(masked[0]), wanted, strict=True)
+        float((tensor - want).abs().max())
+        for (_, _, tensor), want in zip(rules.places(masked[0]), wanted, strict=True)
     ]
     adapter = CONTROLS["sd15", True]
     feature_text = attached("sd15", adapter, Maps(HINT, fit=fit))
@@ -330,8 +346,12 @@ def errors() -> dict[str, str]:
     sd15, sdxl = CONTROLS["sd15", False], CONTROLS["sdxl", False]
     cases = {
         "SDXL on SD1.5 text": lambda: attached("sd15", sdxl),
-        "SDXL adapter on SD1.5": lambda: tiny.sample(MODELS["sd15"], *attached("sd15", CONTROLS["sdxl", True])),
-        "SD1.5 adapter on SDXL": lambda: tiny.sample(MODELS["sdxl"], *attached("sdxl", CONTROLS["sd15", True])),
+        "SDXL adapter on SD1.5": lambda: tiny.sample(
+            MODELS["sd15"], *attached("sd15", CONTROLS["sdxl", True])
+        ),
+        "SD1.5 adapter on SDXL": lambda: tiny.sample(
+            MODELS["sdxl"], *attached("sdxl", CONTROLS["sd15", True])
+        ),
         "NaN": lambda: attached("sd15", sd15, Maps(broken)),
         "weights": lambda: attached("sd15", sd15, advanced_weighting=[1.0] * 10),
     }
@@ -348,7 +368,17 @@ def errors() -> dict[str, str]:
 
 
 def main() -> None:
-    probes = (scales, windows, table_windows, counters, identity, model_calls, batches, split_batches, survival)
+    probes = (
+        scales,
+        windows,
+        table_windows,
+        counters,
+        identity,
+        model_calls,
+        batches,
+        split_batches,
+        survival,
+    )
     probes += (maps_and_masks, union, errors)
     import time
 

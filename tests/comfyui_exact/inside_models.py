@@ -55,12 +55,13 @@ def start(comfyui: Path, root: Path) -> None:
     import torch
 
     torch.set_num_threads(1)
-    import comfy.sample  # noqa: F401
+    import comfy.sample
 
     spec = importlib.util.spec_from_file_location(
         "img_open", root / "__init__.py", submodule_search_locations=[str(root)]
     )
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["img_open"] = module
     spec.loader.exec_module(module)
@@ -89,7 +90,9 @@ def unet(family: str) -> Any:
     import comfy.supported_models
     import torch
 
-    shape, kind = (SD15, comfy.supported_models.SD15) if family == "sd15" else (SDXL, comfy.supported_models.SDXL)
+    shape, kind = (
+        (SD15, comfy.supported_models.SD15) if family == "sd15" else (SDXL, comfy.supported_models.SDXL)
+    )
     config = kind(dict(shape))
     config.set_inference_dtype(torch.float32, None)
     model = config.get_model({}, "")
@@ -105,7 +108,9 @@ def control_net(family: str, *, pooled: bool = False, union: bool = False, seed:
     import comfy.ops
     import torch
 
-    shape = {key: value for key, value in (SD15 if family == "sd15" else SDXL).items() if key != "out_channels"}
+    shape = {
+        key: value for key, value in (SD15 if family == "sd15" else SDXL).items() if key != "out_channels"
+    }
     more = {"union_controlnet_num_control_type": 6} if union else {}
     network = comfy.cldm.cldm.ControlNet(
         **{key: value for key, value in shape.items() if key != "transformer_depth_output"},
@@ -127,7 +132,9 @@ def adapter(family: str, channels_in: int = 3) -> Any:
     # The widths that the small U-Net has where an adapter's features go.
     widths = [32, 64, 128, 128]
     cin = channels_in * (256 if xl else 64)
-    network = comfy.t2i_adapter.adapter.Adapter(channels=widths, nums_rb=2, cin=cin, ksize=1, sk=True, use_conv=False, xl=xl)
+    network = comfy.t2i_adapter.adapter.Adapter(
+        channels=widths, nums_rb=2, cin=cin, ksize=1, sk=True, use_conv=False, xl=xl
+    )
     return comfy.controlnet.T2IAdapter(fill(network, 3), network.input_channels, 8, "nearest-exact")
 
 
@@ -167,7 +174,8 @@ class Recorder:
         }
         if self.keep_residuals and control is not None:
             call["control"] = {
-                key: [None if value is None else value.clone() for value in values] for key, values in control.items()
+                key: [None if value is None else value.clone() for value in values]
+                for key, values in control.items()
             }
         self.calls.append(call)
         return apply_model(given["input"], given["timestep"], **given["c"])
@@ -202,9 +210,13 @@ def sample(model: Any, positive: Any, negative: Any, **options: Any) -> Any:
         )
 
 
-def host_apply(positive: Any, negative: Any, control: Any, hint: Any, strength: float, window: Any) -> tuple[Any, Any]:
+def host_apply(
+    positive: Any, negative: Any, control: Any, hint: Any, strength: float, window: Any
+) -> tuple[Any, Any]:
     """ComfyUI's own ControlNetApplyAdvanced, whose picture is (B, H, W, 3)."""
     import nodes
 
     image = hint.movedim(1, -1)
-    return nodes.ControlNetApplyAdvanced().apply_controlnet(positive, negative, control, image, strength, *window)
+    return nodes.ControlNetApplyAdvanced().apply_controlnet(
+        positive, negative, control, image, strength, *window
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-import inside_models as tiny  # noqa: E402
+import inside_models as tiny
 
 WANTED = sys.argv[4:]
 tiny.start(Path(sys.argv[1]), Path(sys.argv[2]))
@@ -82,8 +82,12 @@ def colorfix() -> dict[str, float]:
         ("high-res pass", "tile_colorfix", 1.0, True),
     ):
         maps = Maps(tiny.picture(32, 32), high=PICTURE) if high else Maps(PICTURE)
-        given = unit(module, weight=weight, threshold_a=3, threshold_b=2, guidance_start=0.9, hr_option="Low res only")
-        cond, uncond, latents = predictions(MODEL, lambda model, maps=maps, given=given: with_blend(model, given, maps, Vae()))
+        given = unit(
+            module, weight=weight, threshold_a=3, threshold_b=2, guidance_start=0.9, hr_option="Low res only"
+        )
+        cond, uncond, latents = predictions(
+            MODEL, lambda model, maps=maps, given=given: with_blend(model, given, maps, Vae())
+        )
         radius = 6 if high else 3
         sides = []
         for side, x0 in enumerate((cond, uncond)):
@@ -222,8 +226,12 @@ def runs() -> dict[str, Any]:
     patched = with_reference(MODEL, given, Maps(PICTURE), Vae(), by_steps=True)
     first, second = (tiny.sample(patched, *TEXT, steps=4) for _ in range(2))
     nothing = with_reference(MODEL, unit("reference_only", weight=0), Maps(PICTURE), Vae(), by_steps=True)
-    closed = with_reference(MODEL, unit("reference_only", guidance_start=1.0), Maps(PICTURE), Vae(), by_steps=True)
-    two = with_reference(patched, unit("reference_only"), Maps(tiny.picture(64, 64, seed=21)), Vae(), by_steps=True)
+    closed = with_reference(
+        MODEL, unit("reference_only", guidance_start=1.0), Maps(PICTURE), Vae(), by_steps=True
+    )
+    two = with_reference(
+        patched, unit("reference_only"), Maps(tiny.picture(64, 64, seed=21)), Vae(), by_steps=True
+    )
     hooks = sum(len(module._forward_hooks) for module in MODEL.model.diffusion_model.modules())
     count = {"calls": 0}
 

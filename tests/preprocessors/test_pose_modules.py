@@ -89,6 +89,15 @@ def test_hands_and_faces_need_dwpose(runtime):
             )
 
 
+def test_a_damaged_onnx_file_names_itself(tmp_path):
+    for name in ("yolox_l.onnx", "dw-ll_ucoco_384.onnx"):
+        (tmp_path / name).write_bytes(b"cut off")
+    with pytest.raises(MissingModel, match=r"yolox_l\.onnx.*cannot be read"):
+        pose_modules.estimate_pose(
+            "openpose_full", np.zeros((64, 64, 3), np.uint8), 64, PlainRuntime("cpu", folders=[tmp_path])
+        )
+
+
 def test_pose_json_is_for_pose_modules(runtime):
     with pytest.raises(InvalidRequest, match="openpose_full"):
         pose_modules.estimate_pose("canny", np.zeros((8, 8, 3), np.uint8), 64, runtime)
@@ -231,3 +240,22 @@ def test_each_module_draws_its_parts(module, dwpose):
     assert ((255, 255, 255) in colours) == face
     assert ((0, 0, 255) in colours) == hands  # the joints of the hand (all in one place) and of a knee
     assert (len(colours) > 3) == body
+
+
+def test_animals_are_drawn_where_the_detector_sees_animals(tmp_path):
+    for name in ("yolox_l.onnx", "rtmpose-m_ap10k_256.onnx"):
+        (tmp_path / name).write_bytes(b"not looked into")
+    places = {index: (0.3 + 0.02 * index, 0.5, 1.0) for index in range(17)}
+    picture = np.zeros((256, 256, 3), np.uint8)
+
+    def make(kind):
+        detector = _Detector([(50, 50, 150, 200, 0.9, kind)], (256, 256))
+        runtime = _StandIn(tmp_path, {"dw_detector": detector, "animal_pose": _Points(17, places)})
+        return run.run_module(
+            "animal_openpose", picture, processor_res=256, threshold_a=0, threshold_b=0, runtime=runtime
+        )
+
+    dog, person = make(16), make(0)
+    rows = np.flatnonzero(dog.any(axis=(1, 2)))
+    assert abs(rows.mean() - 125) < 3  # the middle of the box
+    assert not person.any()

@@ -115,7 +115,7 @@ def test_cancel_before_a_network_runs():
 
 
 def test_one_forward_pass_per_chunk():
-    """Nine frames in chunks of four are three calls of the network, not nine."""
+    """A CPU is faster frame by frame; a chunk is one call of the network."""
     calls = []
 
     def network(pixels):
@@ -127,7 +127,7 @@ def test_one_forward_pass_per_chunk():
         "normal_bae", images, processor_res=64, threshold_a=0, threshold_b=0, runtime=_StandIn(network)
     )
     assert made.shape == (9, 64, 64, 3)
-    assert calls == [4, 4, 1]
+    assert calls == [1] * 9
 
 
 def test_chunks_on_a_gpu_follow_free_memory(monkeypatch):
@@ -173,5 +173,5 @@ def test_cached_frames_are_not_made_again():
     images = torch.rand(3, 64, 64, 3)
     first = run.run_batch("normal_bae", images, **settings)
     again = run.run_batch("normal_bae", torch.cat([images, torch.rand(1, 64, 64, 3)]), **settings)
-    assert calls == [3, 1]
+    assert calls == [1] * 4
     assert torch.equal(first, again[:3])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from img_open.nodes.fields import NodeTable
-from img_open.nodes.tables import NODES
+from img_open.nodes.published import NODES
 
 SNAPSHOT = Path(__file__).with_name("data") / "nodes_snapshot.json"
 PUBLISHED: dict[str, Any] = json.loads(SNAPSHOT.read_text("utf-8"))
@@ -23,7 +23,7 @@ def published_form(table: NodeTable) -> dict[str, list[list[str]]]:
 
 
 def test_no_published_node_is_missing() -> None:
-    assert list(PUBLISHED) == [table.id for table in NODES][: len(PUBLISHED)]
+    assert set(PUBLISHED) <= {table.id for table in NODES}
 
 
 def test_new_nodes_are_written_down() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from img_open.nodes import help_pages
 from img_open.nodes.fields import NodeTable
-from img_open.nodes.tables import NODES
+from img_open.nodes.published import NODES
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCALES = ("en", "zh")

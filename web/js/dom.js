@@ -32,7 +32,7 @@ const STYLE = `
 .imgopen-list { position: relative; overflow-y: auto; flex: 1; min-height: 0; }
 .imgopen-row { position: absolute; left: 0; right: 0; height: 92px; padding: 6px 8px; display: flex; gap: 8px;
   border-top: 1px solid var(--border-color, #444); overflow: hidden; }
-.imgopen-thumb { flex: 0 0 76px; height: 76px; object-fit: contain; background: #0003; border-radius: 4px; }
+.imgopen-thumb { flex: 0 0 68px; width: 68px; height: 76px; object-fit: contain; background: #0003; border-radius: 4px; }
 .imgopen-row .body { flex: 1; min-width: 0; display: flex; flex-direction: column; gap: 2px; }
 .imgopen-row .line { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .imgopen-row .acts { display: flex; gap: 4px; overflow: hidden; margin-top: auto; }

@@ -12,7 +12,6 @@ import { apply, concerned, follow, load } from "./sliders.js";
 import { onError, onStart, onText } from "./status.js";
 import { openTasks, registerTasks } from "./tasks.js";
 
-const begun = performance.now();
 const OURS = /^ImgOpen/;
 
 /** From front-end 1.29 on the host asks for menu entries itself; before, a node's method is extended. */
@@ -64,7 +63,6 @@ app.registerExtension({
       }),
       (error) => console.warn("[Img Open] The table of modules did not come:", error),
     );
-    performance.measure?.("img-open-setup", { start: begun });
   }),
 
   beforeRegisterNodeDef: safe("menu", (nodeType, nodeData) => {

@@ -94,7 +94,8 @@ function layOut(entries, [left, top]) {
     let width = 0;
     for (const node of columns.get(number)) {
       const size = node.computeSize?.() ?? node.size;
-      node.setSize?.([Math.max(node.size[0], size[0], 340), Math.max(node.size[1], size[1])]);
+      const least = node.type === "PreviewImage" ? 420 : 0; // its picture comes later
+      node.setSize?.([Math.max(node.size[0], size[0], 400), Math.max(node.size[1], size[1], least)]);
       node.pos = [x, y];
       y += node.size[1] + GAP_Y + TITLE;
       width = Math.max(width, node.size[0]);

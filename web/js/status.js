@@ -53,9 +53,9 @@ export async function onText(detail) {
     const seeds = task.seeds.join(", ");
     if (seeds) button(node, NAMES[0], `${t("copy seeds")}: ${seeds.slice(0, 40)}`, () => copy(seeds));
     button(node, NAMES[1], `${t("copy task id")}: ${task.task_id.slice(0, 24)}`, () => copy(task.task_id));
-    const paid = t("{count} images paid, {profile}", { count: task.sent ? task.images : 0, profile: task.profile });
+    const paid = t("images paid: {count}, {profile}", { count: task.sent ? task.images : 0, profile: task.profile });
     const audits = [...new Set(task.audits.flat().map((audit) => audit.label).filter(Boolean))].join(", ");
-    button(node, NAMES[2], [paid, audits].filter(Boolean).join(" \u00b7 "), openTasks);
+    button(node, NAMES[2], [paid, audits && t("audit: {labels}", { labels: audits })].filter(Boolean).join(" \u00b7 "), openTasks);
     node.setSize?.([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
     node.setDirtyCanvas?.(true, true);
   } catch (error) {

@@ -86,7 +86,7 @@ class TasksPanel {
   draw() {
     const wanted = this.state.value;
     const shown = wanted ? this.tasks.filter((task) => task.state === wanted) : this.tasks;
-    this.count.textContent = t("{count} tasks", { count: shown.length });
+    this.count.textContent = t("tasks: {count}", { count: shown.length });
     this.empty.textContent = this.tasks.length ? "" : t("No tasks yet. Remote Submit files every request here.");
     this.list.set(shown);
   }
@@ -132,8 +132,9 @@ class TasksPanel {
 
   actions(task) {
     const found = [];
-    const add = (text, work) =>
-      found.push(el("button", { type: "button", onclick: () => work().catch(complain) }, t(text)));
+    const add = (text, work, title = text, sign = "") =>
+      found.push(el("button", { type: "button", title: t(title), name: text,
+        onclick: () => work().catch(complain) }, sign || t(text)));
     const act = (action) => async () => {
       const path = `/img_open/tasks/${task.id}/action`;
       const answer = await call("POST", path, { action });
@@ -151,8 +152,8 @@ class TasksPanel {
       add("drop", act("drop"));
     }
     if (task.made) add("open", () => this.open(task));
-    add("copy request", () => copyTask(task));
-    if (!OPEN.includes(task.state)) add("remove", act("purge"));
+    add("copy", () => copyTask(task), "copy the request as Img Open JSON");
+    if (!OPEN.includes(task.state)) add("remove", act("purge"), "remove", "\u00d7");
     return found;
   }
 
@@ -164,7 +165,7 @@ class TasksPanel {
     try {
       if (!(await confirmed(t("Remove all finished tasks and their pictures from this machine?")))) return;
       const { removed } = await call("POST", "/img_open/tasks/purge", { days: 0 });
-      this.count.textContent = t("{count} tasks removed.", { count: removed });
+      this.count.textContent = t("tasks removed: {count}", { count: removed });
       this.journal.tag = "";
       await this.refresh();
     } catch (error) {

@@ -47,7 +47,8 @@ const ZH = {
   // node status
   "copy seeds": "\u590d\u5236\u79cd\u5b50",
   "copy task id": "\u590d\u5236\u4efb\u52a1\u53f7",
-  "{count} images paid, {profile}": "\u5df2\u8ba1\u8d39 {count} \u5f20\uff0c{profile}",
+  "images paid: {count}, {profile}": "\u5df2\u8ba1\u8d39 {count} \u5f20\uff0c{profile}",
+  "audit: {labels}": "\u5ba1\u6838\uff1a{labels}",
   "open profiles": "\u6253\u5f00\u914d\u7f6e",
   "open tasks": "\u6253\u5f00\u4efb\u52a1",
   "copy: img-open models pull": "\u590d\u5236\uff1aimg-open models pull",
@@ -66,20 +67,21 @@ const ZH = {
   downloading: "\u4e0b\u8f7d\u4e2d",
   sampling: "\u91c7\u6837\u4e2d",
   attaching: "\u63a5\u56de\u4e2d",
-  "{count} tasks": "{count} \u4e2a\u4efb\u52a1",
+  "tasks: {count}": "\u4efb\u52a1\u6570\uff1a{count}",
   "No tasks yet. Remote Submit files every request here.":
     "\u8fd8\u6ca1\u6709\u4efb\u52a1\u3002\u8fdc\u7a0b\u63d0\u4ea4\u7684\u6bcf\u4e2a\u8bf7\u6c42\u90fd\u4f1a\u8bb0\u5728\u8fd9\u91cc\u3002",
   "purge finished": "\u6e05\u9664\u5df2\u7ed3\u675f",
   "Remove all finished tasks and their pictures from this machine?":
     "\u8981\u4ece\u672c\u673a\u5220\u9664\u6240\u6709\u5df2\u7ed3\u675f\u7684\u4efb\u52a1\u53ca\u5176\u56fe\u7247\u5417\uff1f",
-  "{count} tasks removed.": "\u5df2\u5220\u9664 {count} \u4e2a\u4efb\u52a1\u3002",
+  "tasks removed: {count}": "\u5df2\u5220\u9664\u4efb\u52a1\uff1a{count}",
   cancel: "\u53d6\u6d88",
   "re-attach": "\u63a5\u56de",
   retry: "\u91cd\u8bd5",
   drop: "\u653e\u5f03",
   open: "\u653e\u5230\u753b\u5e03",
-  "copy request": "\u590d\u5236\u8bf7\u6c42",
+  "copy the request as Img Open JSON": "\u590d\u5236\u8bf7\u6c42",
   remove: "\u5220\u9664",
+  copy: "\u590d\u5236",
   "Its next run submits it again under the same id.":
     "\u4e0b\u6b21\u8fd0\u884c\u65f6\u5c06\u4ee5\u540c\u4e00\u4efb\u52a1\u53f7\u91cd\u65b0\u63d0\u4ea4\u3002",
   // profiles
