@@ -304,10 +304,10 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     for offset, (count, side) in enumerate(SIZES):
         chosen = [row for row in rows if (row["B"], row["side"]) == (count, side)]
         places = np.arange(len(chosen)) + (offset - 1) * 0.27
-        axes.bar(places, [row["ratio"] for row in chosen], 0.25, label=f"B = {count}, {side}²")
+        axes.bar(places, [row["cpu_ratio"] for row in chosen], 0.25, label=f"B = {count}, {side}²")
         axes.set_xticks(np.arange(len(chosen)), [row["module"] for row in chosen])
     axes.axhline(1, color="black", linewidth=0.8)
-    axes.set_ylabel("throughput: this pack / controlnet-aux")
+    axes.set_ylabel("CPU time: controlnet-aux / this pack")
     axes.legend()
     figure.tight_layout()
     figure.savefig(path, dpi=110)

@@ -171,13 +171,18 @@ def _describe(task: Task, kept: list[tuple[ResultEntry, Path | None]], answer: T
     """What the journal keeps of a result, as JSON."""
     made = [(index, entry) for index, (entry, path) in enumerate(kept) if path is not None]
     return {
-        "seeds": [entry.seed if entry.seed is not None else max(task.seed, 0) + i for i, entry in made],
+        "seeds": [_seed(entry, task, i) for i, entry in made if not answer.other_output],
         "audits": [list(entry.audits) for _, entry in made],
         "withheld": [entry.withheld for entry, path in kept if path is None] + withheld_elsewhere(answer),
         "task_id": task.task_id,
         "infos": [one for one in scrub_json(answer.info.infos) if one.keys() >= _INFO_KEYS],
         "response": scrub_json(without_pictures(answer.data)),
     }
+
+
+def _seed(entry: ResultEntry, task: Task, index: int) -> int:
+    """What the server says, else what follows from the request. (Answers of tools name no seeds.)"""
+    return entry.seed if entry.seed is not None else max(task.seed, 0) + index
 
 
 def _result(described: dict[str, Any], pictures: list[NDArray[np.uint8]], media: list[Path]) -> Result:

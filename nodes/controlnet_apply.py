@@ -127,8 +127,7 @@ async def _pictures(unit: ControlNetUnit, values: dict[str, Any], bar: Bar) -> L
     from .local_unit import check_batch, geometry_of, is_ready_map, prepare, ready, region_of, stated_notices
     from .pixels import frames, masks
 
-    image = values["image"] if values["image"] is not None else await _linked(unit.image, "image", bar)
-    given_mask = values["mask"] if values["mask"] is not None else await _linked_mask(unit.mask, bar)
+    image, given_mask = await linked_pictures(unit, values["image"], values["mask"], bar)
     geometry = geometry_of(values)
     pictures = frames(image, "image")
     check_batch(len(pictures), values["latent"])
@@ -150,6 +149,12 @@ async def _pictures(unit: ControlNetUnit, values: dict[str, Any], bar: Bar) -> L
     if told:
         bar.text("\n".join(told))
     return made
+
+
+async def linked_pictures(unit: ControlNetUnit, image: Any, mask: Any, bar: Bar) -> tuple[Any, Any]:
+    """IMAGE and MASK (or None) of a unit: the wired ones, else those behind its links."""
+    image = image if image is not None else await _linked(unit.image, "image", bar)
+    return image, mask if mask is not None else await _linked_mask(unit.mask, bar)
 
 
 async def _linked(link: str | None, name: str, bar: Bar) -> torch.Tensor:

@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from . import remote_routes
 from .controlnet_apply import ImgOpenControlNetApply
+from .finish import ImgOpenFinish
 from .generate import ImgOpenGenerate
 from .local_geometry import (
     ImgOpenCropMasked,
@@ -51,6 +52,7 @@ LOCAL_CLASSES: list[type[io.ComfyNode]] = [
     ImgOpenMaskFill,
     ImgOpenCropMasked,
     ImgOpenPasteMasked,
+    ImgOpenFinish,
 ]
 
 

@@ -297,6 +297,19 @@ INPAINT = NodeTable(
     ),
 )
 
+FINISH = NodeTable(
+    id="ImgOpenFinish",
+    title="Finish Units (Img Open)",
+    category="Img Open/Local",
+    description="The last step of ControlNet units that work on the decoded pictures: recolor ones put their "
+    "luminance in, inpaint_only brings back what its mask leaves out.",
+    inputs=(
+        socket("images", "IMAGE", "The decoded pictures.", required=True),
+        socket("units", "IMGOPEN_UNITS", "The units they were made with.", required=True),
+    ),
+    outputs=(Out("IMAGE", "images", "The finished pictures, as many and of the same size."),),
+)
+
 LOCAL: tuple[NodeTable, ...] = (
     PROMPT,
     NOISE,
@@ -309,4 +322,5 @@ LOCAL: tuple[NodeTable, ...] = (
     FILL,
     CROP,
     PASTE,
+    FINISH,
 )

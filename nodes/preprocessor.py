@@ -10,7 +10,7 @@ from ..base.errors import Cancelled
 from .bodies import check_choice
 from .host import Bar, HostRuntime, stop_node
 from .schema import schema
-from .tables import PREPROCESSOR
+from .tables import PREPROCESSOR, RUN_ON
 from .unit_fields import RESIZE_MODES
 
 
@@ -22,8 +22,8 @@ class ImgOpenPreprocessor(io.ComfyNode):
         return schema(PREPROCESSOR)
 
     @classmethod
-    def execute(cls, **inputs: Any) -> io.NodeOutput:
-        from ..controlnet.modules import effective_sliders
+    async def execute(cls, **inputs: Any) -> io.NodeOutput:
+        from ..controlnet.modules import effective_sliders, find_module
         from ..preprocessors.run import run_batch
         from .pixels import check_image
 
@@ -36,6 +36,13 @@ class ImgOpenPreprocessor(io.ComfyNode):
         if values["pixel_perfect"]:
             resolution = _pixel_perfect(values, int(image.shape[1]), int(image.shape[2]))
         bar = Bar(cls.hidden.unique_id)
+        check_choice("run_on", values["run_on"], RUN_ON)
+        if values["run_on"] == "remote":
+            from .remote_preprocess import SLIDERS_ARE_THE_SERVERS, preprocess_remotely
+
+            maps, side = await preprocess_remotely(image, find_module(module).name, values, bar)
+            bar.text(SLIDERS_ARE_THE_SERVERS)
+            return io.NodeOutput(maps, side)
         try:
             maps = run_batch(
                 module,

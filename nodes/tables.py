@@ -35,6 +35,8 @@ def profiles() -> list[str]:
     return [CLOUD, *(name for name in names if name != CLOUD)]
 
 
+RUN_ON = ("local", "remote")
+
 PREPROCESSOR = NodeTable(
     id="ImgOpenPreprocessor",
     title="Preprocessor (Img Open)",
@@ -61,6 +63,21 @@ PREPROCESSOR = NodeTable(
             0,
             4294967295,
             "Image seed of the run, for modules that draw random numbers (shuffle). The others ignore it.",
+        ),
+        combo(
+            "run_on",
+            RUN_ON,
+            "local",
+            "local: on this machine, with the sliders above. remote: by the server of the profile "
+            "(cnt/preview), with the server's own sliders; every picture is a task and may cost money.",
+        ),
+        combo("profile", profiles, CLOUD, "Remote: which server, and which stored key."),
+        integer(
+            "run_again",
+            0,
+            0,
+            4294967295,
+            "Remote: change this number to run, and pay, the same pictures once more.",
         ),
     ),
     outputs=(

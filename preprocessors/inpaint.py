@@ -50,11 +50,12 @@ def _build(runtime: Runtime) -> Any:
     path = weight_files.require("lama", runtime)
     state = _under_spandrels_names(read_state(path))
     try:
+        import torch
         from spandrel import ModelLoader  # pyright: ignore[reportMissingImports]  # ComfyUI brings it
 
-        return (
-            ModelLoader(device="cpu").load_from_state_dict(state).model.float().eval().requires_grad_(False)
-        )
+        with torch.inference_mode(False):  # as in networks.network
+            made = ModelLoader(device="cpu").load_from_state_dict(state).model
+            return made.float().eval().requires_grad_(False)
     except Exception as error:
         raise MissingDependency(
             f"spandrel cannot make LaMa from {path}: {type(error).__name__}: {str(error)[:200]}",

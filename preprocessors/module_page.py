@@ -83,18 +83,19 @@ def _speed(path: Path) -> str:
         "",
         "## Speed",
         "",
-        f"Measured by `benchmarks/preprocessors.py` on {report['cores']} cores ({report['device']}) with",
+        f"Measured by `benchmarks/preprocessors.py` on {report['cores']} cores ({report['device']}),",
         "much other work running: the packages take turns; milliseconds are medians; the ratio is the peer's",
         "best time over this pack's best, above 1 this pack is faster; the last column compares CPU seconds,",
         "which other work disturbs less. A batch is floats in and out for both, one picture bytes.",
         "",
-        f"![throughput ratios](images/{_SPEED}.png)",
+        f"![CPU time ratios](images/{_SPEED}.png)",
         "",
         *rows,
         "",
         f"canny at 512 x 512 takes {report['canny_over_bare']:.2f} times as long as bare `cv2.Canny`. A",
         f"second call of M-LSD is {other:.1f} times as fast as building the network for every picture, and",
         f"{same:.0f} times on the same picture (content cache).",
+        *([str(report["note"])] if report.get("note") else []),
     )
     return _lines(lines)
 

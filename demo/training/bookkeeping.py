@@ -22,11 +22,12 @@ class Run:
         stage: name, also of the files.
         minutes: length of the stage in wall-clock minutes.
         peak: highest learning rate; a short linear rise, then a cosine down to 3 % of it.
+        rise: steps of that rise.
     """
 
-    def __init__(self, work: Path, stage: str, minutes: float, peak: float):
+    def __init__(self, work: Path, stage: str, minutes: float, peak: float, rise: int = 100):
         self.path, self.log_path = work / f"{stage}.pt", work / f"{stage}.jsonl"
-        self.stage, self.minutes, self.peak = stage, minutes, peak
+        self.stage, self.minutes, self.peak, self.rise = stage, minutes, peak, rise
         self.step, self.spent, self._since, self._saved = 0, 0.0, time.monotonic(), time.monotonic()
         self._sums: dict[str, float] = {}
         self._count = 0
@@ -44,7 +45,7 @@ class Run:
         """The rate for the next step."""
         return (
             self.peak
-            * min(1, (self.step + 1) / 100)
+            * min(1, (self.step + 1) / self.rise)
             * (0.03 + 0.97 * (1 + math.cos(math.pi * self.progress)) / 2)
         )
 

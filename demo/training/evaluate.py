@@ -311,7 +311,9 @@ def main() -> None:
     if min(arguments.scenes, sweep) < 20 or arguments.scenes % 4 or sweep % 4:
         parser.error("--scenes and --sweep-scenes must be multiples of 4 and at least 20")
     import card
+    import torch
 
+    torch.set_num_threads(1)
     result = measure(arguments.model, arguments.scenes, sweep, arguments.processes)
     print(json.dumps(result, indent=1))
     (arguments.model / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -13,6 +13,7 @@ import os
 import time
 from pathlib import Path
 
+import binding
 import networks
 import numpy as np
 import stages
@@ -39,18 +40,30 @@ class Cache:
         if not folders:
             raise FileNotFoundError(f"no finished cache in {work}: run the cache stage first")
         self.arrays = [
-            {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("latents", *networks.CONTROLS)}
+            {
+                name: np.load(folder / f"{name}.npy", mmap_mode="r")
+                for name in ("latents", "labels", *networks.CONTROLS)
+            }
             for folder in folders
         ]
         self.words = [json.loads((folder / "words.json").read_text(encoding="utf-8")) for folder in folders]
+        self.several = [[i for i, (_, things) in enumerate(words) if len(things) > 1] for words in self.words]
         self.tokenizer = stages.tokenizer(work)
         self.encoder = load_text_encoder(work, seed)
         self._states: dict[str, torch.Tensor] = {}
 
-    def rows(self, random: np.random.Generator, count: int) -> list[tuple[int, int]]:
-        """Random scenes, as (folder, row)."""
-        folders = random.integers(len(self.words), size=count)
-        return [(int(folder), int(random.integers(len(self.words[folder])))) for folder in folders]
+    def rows(self, random: np.random.Generator, count: int, several: float = 0.0) -> list[tuple[int, int]]:
+        """Random scenes, as (folder, row).
+
+        Args:
+            several: share to take from the scenes of two and three objects only.
+        """
+        found = []
+        for _ in range(count):
+            folder = int(random.integers(len(self.words)))
+            pool = self.several[folder] if random.random() < several else range(len(self.words[folder]))
+            found.append((folder, int(pool[int(random.integers(len(pool)))])))
+        return found
 
     def take(self, name: str, rows: list[tuple[int, int]]) -> torch.Tensor:
         """One of the arrays at some rows, float32."""
@@ -107,23 +120,27 @@ def _learners(seed: int) -> torch.nn.ModuleDict:
     return learners.train().to(memory_format=torch.channels_last)
 
 
-def loss_of(learners, cache: Cache, random: np.random.Generator, alphas: torch.Tensor, batch: int) -> dict:
+def loss_of(
+    learners, cache: Cache, random: np.random.Generator, alphas: torch.Tensor, batch: int, probe=None
+) -> dict[str, torch.Tensor]:
     """Mean squared error of the predicted velocity over a new random batch: the whole, and by kind of row.
 
     Args:
         alphas: cumulative products of the schedule, ``(1000,)``.
         batch: number of rows.
+        probe: a :class:`binding.Probe`; adds its losses, and prefers several objects and noisy times.
     """
-    rows = cache.rows(random, batch)
+    rows = cache.rows(random, batch, several=0.7 if probe else 0.0)
     clean = cache.take("latents", rows)
     noise = torch.from_numpy(random.standard_normal(clean.shape, dtype=np.float32))
     # One time from each of `batch` equal slices: less noise in the loss than independent draws.
-    slices = (random.permutation(batch) + random.random(batch)) / batch
+    slices = ((random.permutation(batch) + random.random(batch)) / batch) ** (0.65 if probe else 1)
     times = torch.from_numpy((slices * len(alphas)).astype(np.int64))
     keep, spoil = alphas[times].sqrt()[:, None, None, None], (1 - alphas[times]).sqrt()[:, None, None, None]
     noisy, velocity = keep * clean + spoil * noise, keep * noise - spoil * clean
     noisy = noisy.contiguous(memory_format=torch.channels_last)
-    text = cache.states(cache.captions(random, rows))
+    captions = cache.captions(random, rows)
+    text = cache.states(captions)
     ends = np.round(np.cumsum(list(SHARES.values())) * batch).astype(int).tolist()
     parts = {name: slice(start, end) for name, start, end in zip(SHARES, [0, *ends], ends, strict=False)}
     outputs = []
@@ -145,10 +162,14 @@ def loss_of(learners, cache: Cache, random: np.random.Generator, alphas: torch.T
         mid_block_additional_residual=residuals[-1],
     ).sample
     errors = (predicted - velocity).pow(2).mean((1, 2, 3))
-    return {"loss": errors.mean()} | {name: errors[part].mean() for name, part in parts.items()}
+    result = {"loss": errors.mean()} | {name: errors[part].mean() for name, part in parts.items()}
+    if probe:
+        probed = probe.losses(cache, rows, captions, parts)
+        result |= probed | {"loss": result["loss"] + sum(probed.values())}
+    return result
 
 
-def _worker(rank: int, processes: int, work: Path, minutes: float, seed: int, batch: int) -> None:
+def _worker(rank: int, processes: int, work: Path, stage: str, minutes: float, seed: int, batch: int) -> None:
     """One process: steps of its own for some seconds, then all take the mean of their weights.
 
     On a machine with other work to do, averaging gradients after each step would make every process wait
@@ -160,11 +181,16 @@ def _worker(rank: int, processes: int, work: Path, minutes: float, seed: int, ba
     if processes > 1:
         rendezvous = f"file://{(work / 'rendezvous').resolve()}"
         distributed.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=processes)
-    learners = _learners(seed)
+    learners, probe = _learners(seed), None
+    if stage == "binding":
+        _restore(learners, work / "joint.pt")
+        probe = learners["probe"] = binding.Probe(learners)
     parameters = list(learners.parameters())
     optimizer = torch.optim.AdamW(parameters, 1e-3, betas=(0.9, 0.99), weight_decay=0.01)
-    average = Average(parameters, 0.95)
-    run = Run(work, "joint", minutes, 1.2e-3)
+    average = Average(parameters, 0.95 if stage == "joint" else 0.9)
+    run = Run(
+        work, stage, minutes, 1.2e-3 if stage == "joint" else 8e-4, rise=100 if stage == "joint" else 20
+    )
     parts = {"learners": learners, "optimizer": optimizer, "average": average}
     run.restore(parts)
     random = np.random.default_rng([seed, 4, rank, run.step])
@@ -181,7 +207,7 @@ def _worker(rank: int, processes: int, work: Path, minutes: float, seed: int, ba
             group["lr"] = clock[1].item()
         steps, ends = 0, time.monotonic() + ROUND
         while not steps or time.monotonic() < ends:
-            losses = loss_of(learners, data, random, alphas, batch)
+            losses = loss_of(learners, data, random, alphas, batch, probe)
             optimizer.zero_grad()
             losses["loss"].backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -211,20 +237,31 @@ def _take_mean(parameters: list[torch.nn.Parameter], steps: int) -> None:
             parameter.copy_(mean.view_as(parameter))
 
 
-def train(work: Path, minutes: float, seed: int, processes: int, batch: int) -> None:
-    """Run the joint stage in ``processes`` one-thread processes (faster than threads by far)."""
+def _restore(learners, path: Path) -> None:
+    """Load the averaged weights of a checkpoint; a probe that comes after them is left out."""
+    state = torch.load(path, map_location="cpu", weights_only=True)["average"]
+    parameters = list(learners.parameters())
+    average = Average(parameters, 0)
+    average.load_state_dict(state | {"values": state["values"][: len(parameters)]})
+    average.apply()
+
+
+def train(work: Path, stage: str, minutes: float, seed: int, processes: int, batch: int) -> None:
+    """Run a stage in ``processes`` one-thread processes (faster than threads by far).
+
+    Args:
+        stage: ``"joint"``, or ``"binding"``: from the joint stage's end on, with the probe of
+            :mod:`binding` and mostly scenes of several objects.
+    """
     (work / "rendezvous").unlink(missing_ok=True)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    multiprocessing.spawn(_worker, (processes, work, minutes, seed, batch), nprocs=processes)
+    multiprocessing.spawn(_worker, (processes, work, stage, minutes, seed, batch), nprocs=processes)
 
 
 def export(work: Path, folder: Path, seed: int) -> None:
     """Write the averaged weights of the last checkpoint as a diffusers folder."""
     learners = _learners(seed)
-    average = Average(learners.parameters(), 0)
-    state = torch.load(work / "joint.pt", map_location="cpu", weights_only=True)
-    average.load_state_dict(state["average"])
-    average.apply()
+    _restore(learners, next(path for path in (work / "binding.pt", work / "joint.pt") if path.exists()))
     built = {
         "text_encoder": load_text_encoder(work, seed),
         "unet": learners["unet"],

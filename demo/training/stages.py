@@ -325,11 +325,22 @@ def load_embedding(work: Path, name: str, seed: int):
     return embedding
 
 
+def label_map(scene: scenes.Scene) -> np.ndarray:
+    """Which object covers most of each latent cell: ``(16, 16)``, 1 for the first, 0 for none."""
+    labels = np.zeros((16, 16), np.uint8)
+    for number, thing in enumerate(scene.things, 1):
+        labels[cv2.resize(thing.mask.astype(np.float32), (16, 16), interpolation=cv2.INTER_AREA) > 0.5] = (
+            number
+        )
+    return labels
+
+
 def cache(work: Path, seed: int, first: int, count: int) -> Path:
     """Compute what the joint stage needs of scenes ``first .. first + count - 1``, once.
 
-    Writes a folder ``cache_<first>_<count>`` of fp16 arrays: ``latents (n, 4, 16, 16)`` and the two
-    frozen conditioning embeddings ``canny``, ``depth`` ``(n, 48, 16, 16)``. A finished part is kept.
+    Writes a folder ``cache_<first>_<count>`` of fp16 arrays: ``latents (n, 4, 16, 16)``, the two frozen
+    conditioning embeddings ``canny``, ``depth`` ``(n, 48, 16, 16)``, and ``labels (n, 16, 16)``: which
+    object covers a cell. A finished part is kept.
     """
     folder = work / f"cache_{first}_{count}"
     if (folder / "done").exists():
@@ -338,7 +349,7 @@ def cache(work: Path, seed: int, first: int, count: int) -> Path:
     random = np.random.default_rng([seed, 3, first])
     vae = load_vae(work, seed)
     embeddings = {name: load_embedding(work, name, seed) for name in networks.CONTROLS}
-    shapes = {"latents": (4, 16, 16)} | dict.fromkeys(networks.CONTROLS, (48, 16, 16))
+    shapes = {"latents": (4, 16, 16), "labels": (16, 16)} | dict.fromkeys(networks.CONTROLS, (48, 16, 16))
     arrays = {
         name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float16, (count, *shape))
         for name, shape in shapes.items()
@@ -352,6 +363,7 @@ def cache(work: Path, seed: int, first: int, count: int) -> Path:
             latents = vae.encode(picture / 127.5 - 1).latent_dist.mean * vae.config.scaling_factor
             arrays["latents"][start:stop] = latents.numpy()
             maps = [control_maps(one, random) for one in batch]
+            arrays["labels"][start:stop] = np.stack([label_map(one) for one in batch])
             for name, embedding in embeddings.items():
                 arrays[name][start:stop] = embedding(_control_batch([one[name] for one in maps])).numpy()
             words += [

@@ -20,7 +20,7 @@ Time: the stages' minutes below on two CPU cores ({total:.0f} min in all with th
 one-thread processes; a longer joint stage is the first thing to spend more time on).
 Memory: 4 GiB. Disk: {disk:.1f} GiB in the work folder. Network: none. Every scene is generated.
 """
-STAGES = ("vae", "text", "canny", "depth", "cache", "joint", "decoder", "export")
+STAGES = ("vae", "text", "canny", "depth", "cache", "joint", "binding", "decoder", "export")
 
 
 def main() -> None:
@@ -37,13 +37,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="one-thread processes (cache and joint)")
     parser.add_argument("--scenes", type=int, default=12_000, help="scenes in the cache")
-    parser.add_argument("--batch", type=int, default=32, help="scenes per process and step (joint)")
+    parser.add_argument("--batch", type=int, default=24, help="scenes per process and step (joint)")
     for stage, minutes in (
         ("vae", 15),
         ("text", 5),
         ("canny", 5),
         ("depth", 4),
-        ("joint", 240),
+        ("joint", 150),
+        ("binding", 90),
         ("decoder", 10),
     ):
         parser.add_argument(f"--{stage}-minutes", type=float, default=minutes)
@@ -54,7 +55,7 @@ def main() -> None:
         parser.error(f"unknown stage {', '.join(sorted(unknown))}: use {', '.join(STAGES)}")
     minutes = {
         stage: getattr(arguments, f"{stage}_minutes")
-        for stage in ("vae", "text", "canny", "depth", "joint", "decoder")
+        for stage in ("vae", "text", "canny", "depth", "joint", "binding", "decoder")
     }
     needs = NEEDS.format(
         total=sum(minutes.values()) + arguments.scenes / 8000, disk=arguments.scenes * 51e3 / 2**30 + 0.3
@@ -77,10 +78,9 @@ def main() -> None:
             stages.train_embedding(arguments.work, stage, minutes[stage], arguments.seed)
         elif stage == "cache":
             make_cache(arguments)
-        elif stage == "joint":
-            joint.train(
-                arguments.work, minutes["joint"], arguments.seed, arguments.processes, arguments.batch
-            )
+        elif stage in ("joint", "binding"):
+            options = (arguments.seed, arguments.processes, arguments.batch)
+            joint.train(arguments.work, stage, minutes[stage], *options)
         elif stage == "decoder":
             stages.train_decoder(arguments.work, minutes["decoder"], arguments.seed)
         elif stage == "export":

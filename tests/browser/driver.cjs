@@ -16,6 +16,7 @@ const commands = {
     await page?.context().close();
     const context = await browser.newContext({ viewport: { width, height } });
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    await context.addInitScript(() => performance.setResourceTimingBufferSize(5000));
     page = await context.newPage();
     errors = [];
     page.on("console", (message) => {

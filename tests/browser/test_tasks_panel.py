@@ -18,8 +18,14 @@ app.graph.add(node);
 const values = { profile: "local", prompt: argument, sd_model_checkpoint: "demo", steps: 150, width: 512,
   height: 512, batch_size: 4, seed: 3 };
 for (const name in values) node.widgets.find((one) => one.name === name).value = values[name];
+node.pos = [40, 40];
 const look = LiteGraph.createNode("PreviewImage");
 app.graph.add(look);
+look.pos = [500, 40];
+look.setSize([360, 380]);
+app.canvas.ds.scale = 0.7;
+app.canvas.ds.offset[0] = 560;
+app.canvas.ds.offset[1] = 100;
 node.connect(0, look, 0);
 await app.queuePrompt(0);
 """
@@ -47,6 +53,7 @@ def test_cancel_from_the_panel(site: Any, keep: Callable[[str], str]) -> None:
     site.page.wait(
         f"return {ROW}?.dataset.state === 'running' && {ROW}.querySelector('.imgopen-bar')", prompt, 90
     )
+    site.page.wait(f"return /[1-9]\\d* %/.test({ROW}?.textContent)", prompt, 90)
     site.page.do("shot", path=keep(f"tasks-{site.front_end}.png"))
     press(site, prompt, "cancel")
     site.page.wait(f"return {ROW}?.dataset.state === 'cancelled'", prompt, 60)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from comfy_host import Host
 from graphs import Graph, applied, models, node, sampling, write_picture
-from test_local_unit import SIZE, run, saved_latent
+from img_open.preprocessors.runtime import PlainRuntime
+from test_local_unit import SIZE, run, saved_latent, saved_picture
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +153,42 @@ def test_an_interrupt_leaves_the_next_prompt_unharmed(host: Host, pictures: Path
     again["sample"]["inputs"]["cfg"] = 3.0
     run(host, again)
     assert np.array_equal(saved_latent(host, "after"), expected)
+
+
+def test_finish_keeps_and_recolors(host: Host, pictures: Path) -> None:
+    """Outside its mask inpaint_only gives the unit's own picture back; recolor puts its luminance in."""
+    from img_open.base.pictures import decode_picture
+    from img_open.preprocessors.postprocess import post_process
+    from img_open.preprocessors.run import run_module
+
+    graph = {
+        "picture": node("LoadImage", image="map.png"),
+        "black": node("SolidMask", value=0.0, width=SIZE, height=SIZE),
+        "keeper": node(
+            "ImgOpenControlNetApply", module="inpaint_only", image=["picture", 0], mask=["black", 0]
+        ),
+        "painter": node(
+            "ImgOpenControlNetApply", module="recolor_luminance", image=["picture", 0], units=["keeper", 3]
+        ),
+        "result": node("EmptyImage", width=SIZE, height=SIZE, batch_size=2, color=0x4080C0),
+    }
+    for name in ("keeper", "painter"):
+        graph[f"finish-{name}"] = node("ImgOpenFinish", images=["result", 0], units=[name, 3])
+        graph[f"save-{name}"] = node(
+            "SaveImage", images=[f"finish-{name}", 0], filename_prefix=f"done-{name}"
+        )
+    run(host, graph)
+    original = decode_picture((pictures / "map.png").read_bytes())
+    kept = saved_picture(host, "done-keeper")
+    assert np.array_equal(kept, original)
+    luminance = run_module(
+        "recolor_luminance",
+        original,
+        processor_res=512,
+        threshold_a=1.0,
+        threshold_b=0.5,
+        runtime=PlainRuntime("cpu"),
+    )
+    expected = post_process("recolor_luminance", original[None] / np.float32(255), luminance)[0]
+    painted = saved_picture(host, "done-painter")
+    assert np.abs(painted - np.rint(expected * 255)).max() <= 1

@@ -283,3 +283,37 @@ def test_a_typo_costs_the_file_and_nothing_else(comfyui: tuple[Path, Path], tmp_
     assert len([name for name in nodes if name.startswith("ImgOpenApi")]) == len(OPERATIONS) + 1
     assert "line 8" in log
     assert "typ" in log
+
+
+def test_the_preprocessor_can_be_remote(host: Host, gateway: Gateway) -> None:
+    """A batch of two: two tasks at the gateway, the same maps as made here, and nothing paid twice."""
+    write_picture(host.base / "input" / "photo.png", 96, 80)
+    write_picture(host.base / "input" / "edges.png", 96, 80, "edges")
+    known = len(gateway.tasks())
+
+    def wanted(run_on: str, prefix: str) -> Graph:
+        return {
+            "one": node("LoadImage", image="photo.png"),
+            "two": node("LoadImage", image="edges.png"),
+            "both": node("ImageBatch", image1=["one", 0], image2=["two", 0]),
+            "map": node(
+                "ImgOpenPreprocessor", image=["both", 0], module="canny", run_on=run_on, profile="local"
+            ),
+            "save": node("SaveImage", images=["map", 0], filename_prefix=prefix),
+        }
+
+    for run_on in ("local", "remote"):
+        result = host.run(wanted(run_on, f"map-{run_on}"))
+        assert result.status == "success", result.error
+    here, there = (
+        [
+            decode_picture(path.read_bytes())
+            for path in sorted((host.base / "output").glob(f"map-{name}_*.png"))
+        ]
+        for name in ("local", "remote")
+    )
+    assert len(here) == len(there) == 2
+    assert all(np.array_equal(*pair) for pair in zip(here, there, strict=True))
+    assert len(gateway.tasks()) == known + 2
+    host.run(wanted("remote", "map-again"))
+    assert len(gateway.tasks()) == known + 2

@@ -175,3 +175,11 @@ def test_cached_frames_are_not_made_again():
     again = run.run_batch("normal_bae", torch.cat([images, torch.rand(1, 64, 64, 3)]), **settings)
     assert calls == [1] * 4
     assert torch.equal(first, again[:3])
+
+
+def test_networks_are_not_built_in_the_hosts_inference_mode(random_runtime):
+    from img_open.preprocessors.networks import network
+
+    with torch.inference_mode():
+        made = network("teed", random_runtime)
+    assert not any(parameter.is_inference() for parameter in made.parameters())

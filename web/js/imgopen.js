@@ -4,7 +4,7 @@ import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 import { entries } from "./menu.js";
 import { complain, listen, place } from "./paste.js";
-import { addButton, canPreview, onExecuted } from "./preview.js";
+import { addButton, canPreview, onExecuted, onText as onMapText } from "./preview.js";
 import { profilesPanel } from "./profiles.js";
 import { safe } from "./safe.js";
 import { definitions, preset } from "./settings.js";
@@ -52,6 +52,7 @@ app.registerExtension({
     registerTasks();
     api.addEventListener("executed", safe("executed", (event) => onExecuted(event.detail)));
     api.addEventListener("progress_text", safe("progress_text", (event) => onText(event.detail)));
+    api.addEventListener("progress_text", safe("map text", (event) => onMapText(event.detail)));
     api.addEventListener("execution_error", safe("execution_error", (event) => onError(event.detail)));
     api.addEventListener("executing", safe("executing", (event) => onStart(event.detail)));
     // The table of modules is not waited for: nodes that are there already follow it when it has come.

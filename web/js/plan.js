@@ -104,7 +104,10 @@ function layOut(entries, [left, top]) {
   }
 }
 
-/** Right of everything that is there, or the view's corner on an empty canvas. */
+/**
+ * Right of everything that is there, or the view's corner on an empty canvas.
+ * @returns {[number, number]}
+ */
 function freeRoom(graph) {
   const nodes = graph._nodes ?? graph.nodes ?? [];
   const placed = nodes.filter((node) => node.pos[0] !== 0 || node.pos[1] !== 0);

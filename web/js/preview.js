@@ -6,10 +6,12 @@ import { find } from "./sliders.js";
 import { t } from "./words.js";
 
 const NODES = ["ImgOpenPreprocessor", "ImgOpenControlNetApply"];
-const KEEP = ["module", "processor_res", "threshold_a", "threshold_b", "pixel_perfect", "resize_mode", "width", "height"];
-const MAP = "img_open_map";
+const KEEP = ["module", "processor_res", "threshold_a", "threshold_b", "pixel_perfect", "resize_mode", "width", "height",
+  "seed"];
+const MAP = "img_open_map_"; // then the node's id: what the host says about it is passed on to the node
 const LOOK = "img_open_look";
 const SIZE = "img_open_size";
+const ROOM = 240; // pixels below the widgets for the map
 const waiting = new Map();
 
 /** Whether a node has a module that can be previewed. */
@@ -39,9 +41,10 @@ export async function preview(node) {
   const inputs = { image: link };
   for (const name of KEEP) if (own.inputs[name] !== undefined) inputs[name] = own.inputs[name];
   for (const value of Object.values(inputs)) if (Array.isArray(value)) collect(output, String(value[0]), graph);
-  graph[MAP] = { class_type: "ImgOpenPreprocessor", inputs };
-  graph[LOOK] = { class_type: "PreviewImage", inputs: { images: [MAP, 0] } };
-  graph[SIZE] = { class_type: "PreviewAny", inputs: { source: [MAP, 1] } };
+  const map = MAP + node.id;
+  graph[map] = { class_type: "ImgOpenPreprocessor", inputs };
+  graph[LOOK] = { class_type: "PreviewImage", inputs: { images: [map, 0] } };
+  graph[SIZE] = { class_type: "PreviewAny", inputs: { source: [map, 1] } };
   const answer = await api.fetchApi("/prompt", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -60,18 +63,28 @@ function collect(output, id, into) {
   }
 }
 
+function say(event, detail) {
+  const target = /** @type {EventTarget} */ (api);
+  target.dispatchEvent(new CustomEvent(event, { detail }));
+}
+
+/** A text about the map (the estimator that was used, values out of range) belongs to the node. */
+export function onText(detail) {
+  const id = String(detail?.nodeId ?? "");
+  if (id.startsWith(MAP)) say("progress_text", { ...detail, nodeId: id.slice(MAP.length) });
+}
+
 /** The host said that a node has run. */
 export function onExecuted(detail) {
   const job = waiting.get(detail.prompt_id);
   if (!job) return;
   if (detail.node === LOOK && detail.output?.images) {
     // As if the node itself had run: the host then shows the picture in its own way.
-    const id = String(job.node.id);
-    api.dispatchEvent(
-      new CustomEvent("executed", {
-        detail: { node: id, display_node: id, prompt_id: "", output: { images: detail.output.images } },
-      }),
-    );
+    const node = job.node;
+    const id = String(node.id);
+    node.setSize?.([node.size[0], Math.max(node.size[1], node.computeSize()[1] + ROOM)]);
+    const output = { images: detail.output.images };
+    say("executed", { node: id, display_node: id, prompt_id: "", output });
   }
   if (detail.node === SIZE) {
     const size = String(detail.output?.text?.[0] ?? "");

@@ -63,7 +63,7 @@ async function test(profile, told) {
   const result = await call("POST", `/img_open/profiles/${encodeURIComponent(profile.name)}/test`);
   if (result.ok) {
     told.className = "good";
-    told.textContent = t("It works: {models} models, {seconds} s.", result);
+    told.textContent = t("It works. Models: {models}, {seconds} s.", result);
   } else {
     tell(told, new Error(`${result.message} ${result.hint}`));
   }

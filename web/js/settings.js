@@ -16,7 +16,10 @@ export async function setSetting(id, value) {
   await (settings?.setSettingValueAsync?.(id, value) ?? settings?.setSettingValue?.(id, value));
 }
 
-/** What the host is to show; `panel` makes the element of the profiles. */
+/**
+ * What the host is to show; `panel` makes the element of the profiles.
+ * @returns {any[]}
+ */
 export function definitions(panel) {
   return [
     {

@@ -10,6 +10,7 @@ import { openTasks } from "./tasks.js";
 import { t } from "./words.js";
 
 const FIRST_LINE = /^task (\S+)/;
+/** @type {[RegExp, string, () => void][]} */
 const ACTIONS = [
   [/(ProfileError|Unauthorized)$/, "open profiles", openSettings],
   [/MissingModel$/, "copy: img-open models pull", () => copy("img-open models pull")],

@@ -54,6 +54,9 @@ class TasksPanel {
       el("div", { class: "imgopen-head" }, el("b", {}, t("Img Open tasks")), this.state, purge, this.count),
       this.empty, this.scroller);
     parent.replaceChildren(this.root);
+    this.fit = () => fit(this.root);
+    window.addEventListener("resize", this.fit);
+    this.fit();
     this.list = new VirtualList(this.scroller, ROW, (task, old) => this.row(task, old));
     this.timer = setInterval(() => this.refresh(), EVERY);
     this.refresh();
@@ -61,6 +64,7 @@ class TasksPanel {
 
   close() {
     clearInterval(this.timer);
+    window.removeEventListener("resize", this.fit);
     this.list.close();
     this.root.remove();
   }
@@ -69,6 +73,7 @@ class TasksPanel {
     if (this.busy || document.hidden || !this.root.isConnected) return;
     this.busy = true;
     try {
+      this.fit(); // the host may have moved the panel
       const told = await this.journal.get();
       if (told) this.tasks = told.tasks;
       const running = this.tasks.some((task) => task.state === "running" || task.state === "submitted");
@@ -174,6 +179,12 @@ class TasksPanel {
   }
 }
 
+/** As high as the window leaves room. The host's own box grows with what is in it, and a list that never
+ * scrolls would have all its rows in the page. */
+function fit(root) {
+  root.style.height = `${Math.max(200, window.innerHeight - root.getBoundingClientRect().top - 8)}px`;
+}
+
 async function copyTask(task) {
   const { text } = await call("POST", "/img_open/export", { format: "img-open", task: task.id });
   await copy(text);
@@ -181,6 +192,6 @@ async function copyTask(task) {
 
 /** Show the tab. */
 export function openTasks() {
-  const sidebar = app.extensionManager?.sidebarTab;
+  const sidebar = /** @type {any} */ (app.extensionManager)?.sidebarTab;
   if (sidebar?.activeSidebarTabId !== TAB) sidebar?.toggleSidebarTab?.(TAB);
 }

@@ -103,7 +103,7 @@ const ZH = {
   "built in": "\u5185\u7f6e",
   "add a profile": "\u6dfb\u52a0\u914d\u7f6e",
   "Saved {name}.": "\u5df2\u4fdd\u5b58 {name}\u3002",
-  "It works: {models} models, {seconds} s.": "\u53ef\u7528\uff1a{models} \u4e2a\u6a21\u578b\uff0c{seconds} \u79d2\u3002",
+  "It works. Models: {models}, {seconds} s.": "\u53ef\u7528\uff1a{models} \u4e2a\u6a21\u578b\uff0c{seconds} \u79d2\u3002",
   "Remove profile {name} and its keys?": "\u8981\u5220\u9664\u914d\u7f6e {name} \u53ca\u5176\u5bc6\u94a5\u5417\uff1f",
   "with keys": "\u6709\u5bc6\u94a5",
   "without keys": "\u65e0\u5bc6\u94a5",
