@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -64,14 +65,28 @@ def pip(arguments: list[str], index: str | None) -> None:
         )
 
 
+def environment_works() -> bool:
+    """Whether `.venv` is whole and was made by this very Python (an upgrade leaves a stale one behind)."""
+    python = environment_python()
+    if not python.exists():
+        return False
+    program = "import pip, sys; print(sys.version)"
+    result = subprocess.run([str(python), "-c", program], capture_output=True, text=True)
+    return result.returncode == 0 and result.stdout.strip() == sys.version
+
+
 def make_environment() -> None:
     """Create `.venv`, with a helpful word where Debian keeps ensurepip in a package of its own."""
-    if environment_python().exists():
+    if environment_works():
         return
     print(f"Making the environment {ENVIRONMENT.name} ...", flush=True)
     try:
-        venv.EnvBuilder(with_pip=True, clear=True).create(ENVIRONMENT)
-    except (subprocess.CalledProcessError, OSError) as error:
+        venv.EnvBuilder(with_pip=True, clear=True, symlinks=os.name != "nt").create(ENVIRONMENT)
+    except BaseException as error:
+        # Half an environment would be taken for a whole one next time.
+        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+        if not isinstance(error, (subprocess.CalledProcessError, OSError)):
+            raise
         raise SetupFailed(
             f"The environment could not be made ({error}).\n"
             "On Debian and Ubuntu install the package python3-venv and run this command again."
@@ -140,9 +155,12 @@ def main(arguments: list[str] | None = None) -> int:
         help="an extra package index for pip, for example one with CPU-only builds of torch "
         "(on Linux the standard index serves the CUDA build, several GB)",
     )
-    known, rest = parser.parse_known_args(arguments)
+    parser.add_argument(
+        "options", nargs=argparse.REMAINDER, help="handed on: dev.py demo --help, dev.py test -k name"
+    )
+    own = parser.parse_args(arguments)
     try:
-        return {"demo": demo, "test": test}[known.command](rest, known.index)
+        return {"demo": demo, "test": test}[own.command](own.options, own.index)
     except SetupFailed as error:
         print(f"\n{error}", file=sys.stderr)
         return 2

@@ -12,10 +12,12 @@ import argparse
 import contextlib
 import json
 import os
+import queue
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,15 +97,21 @@ def gateway(model_arguments: list[str], environment: dict[str, str]) -> Iterator
 
 def wait_for_address(process: subprocess.Popen[str]) -> str:
     """The address that the gateway prints once it listens."""
-    if process.stdout is None:
-        raise NetworkError("The gateway's output cannot be read.")
+    lines: queue.Queue[str] = queue.Queue()
+
+    def read() -> None:
+        for line in process.stdout or ():
+            lines.put(line)
+        lines.put("")
+
+    # Read by a thread: a child that says nothing must not hold the demo for ever.
+    threading.Thread(target=read, daemon=True).start()
     deadline = time.monotonic() + START_SECONDS
-    for line in process.stdout:
-        found = re.search(r"Listening on (http://\S+)", line)
-        if found:
-            return found.group(1)
-        if time.monotonic() > deadline:
-            break
+    with contextlib.suppress(queue.Empty):
+        while line := lines.get(timeout=max(deadline - time.monotonic(), 0.1)):
+            found = re.search(r"Listening on (http://\S+)", line)
+            if found:
+                return found.group(1)
     raise NetworkError("The gateway process did not start.", "Run `img-open serve` to see why.")
 
 
