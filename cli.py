@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import sys
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from . import terminal
 from .base.errors import Cancelled, ImgOpenError, InvalidRequest, TaskTimeout, TaskUncertain
 
 if TYPE_CHECKING:
     from .api.request import Request
 
 RESUMABLE = (TaskTimeout, TaskUncertain)
+JPEG_SUFFIXES = (".jpg", ".jpeg")
+THREADS_MOST = 256
 PICTURE_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """All sub-commands with their help; rooms that own a command add their own arguments."""
-    from .engines import api_command, tasks_command
+    from .engines import api_command, profile_command, tasks_command
     from .gateway import command as gateway_command
     from .preprocessors import models_command
 
@@ -62,9 +67,12 @@ def build_parser() -> argparse.ArgumentParser:
     preprocess = commands.add_parser("preprocess", help="make a control image from a picture")
     preprocess.add_argument("module", help="name or label of the preprocessor (img-open modules)")
     preprocess.add_argument("input", type=Path, metavar="IN")
-    preprocess.add_argument("output", type=Path, metavar="OUT")
-    for name in ("processor-res", "threshold-a", "threshold-b"):
-        preprocess.add_argument(f"--{name}", type=float, default=-1, help="default: the module's own")
+    preprocess.add_argument(
+        "output", type=Path, metavar="OUT", help="JPEG if it ends in .jpg or .jpeg, else PNG"
+    )
+    preprocess.add_argument("--processor-res", type=int, default=-1, help="pixels; default: the module's own")
+    for name in ("threshold-a", "threshold-b"):
+        preprocess.add_argument(f"--{name}", type=finite, default=-1, help="default: the module's own")
     preprocess.set_defaults(handler=preprocess_picture)
 
     serve = commands.add_parser("serve", help="serve the Img Open API over the local engine")
@@ -101,52 +109,24 @@ def build_parser() -> argparse.ArgumentParser:
     api_command.add_arguments(api)
     api.set_defaults(handler=api_command.run)
 
-    add_profile_arguments(
-        commands.add_parser("profile", help="servers and keys (kept in a file only you can read)")
-    )
+    profile = commands.add_parser("profile", help="servers and keys (kept in a file only you can read)")
+    profile_command.add_arguments(profile)
+    profile.set_defaults(handler=profile_command.run)
     return parser
 
 
 def add_request_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("request", metavar="REQUEST", help="file with the request in any known form, or -")
+    from .engines.save import folder_argument
+
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder for pictures and result.json"
+        "--out",
+        type=folder_argument,
+        required=True,
+        metavar="DIR",
+        help="folder for pictures and result.json; an earlier result in it is replaced",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-
-
-def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="add|list|remove")
-    add = actions.add_parser(
-        "add", help="add or replace a profile; key id and secret are asked for, never arguments"
-    )
-    add.add_argument("name")
-    add.add_argument(
-        "--url", required=True, help="base address of the server, https unless it is this machine"
-    )
-    add.add_argument(
-        "--no-key", action="store_true", help="the server takes no key (a gateway on this machine)"
-    )
-    add.add_argument(
-        "--storage",
-        choices=["inline", "s3", "served", "none"],
-        help="how local pictures become links the server can read; default: inline for gateways, else none",
-    )
-    add.add_argument(
-        "--storage-option",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a setting of the storage, for example bucket=pictures (docs/storage.md); may be repeated",
-    )
-    add.add_argument(
-        "--dialect",
-        choices=["cloud", "gateway"],
-        help="gateway: an `img-open serve` on another machine; default: gateway on this one, else cloud",
-    )
-    actions.add_parser("list", help="names of the profiles")
-    actions.add_parser("remove", help="remove a profile").add_argument("name")
-    parser.set_defaults(handler=manage_profiles)
 
 
 def read_request(source: str) -> tuple[Request, list[str]]:
@@ -154,7 +134,7 @@ def read_request(source: str) -> tuple[Request, list[str]]:
     from .api import convert
     from .nodes.workflow_file import from_workflow, workflow_in
 
-    data = sys.stdin.buffer.read() if source == "-" else read_file(Path(source))
+    data = read_input() if source == "-" else read_file(Path(source))
     notices: list[str] = []
     if data.startswith(PICTURE_SIGNATURES) or data[8:12] == b"WEBP":
         return convert.from_infotext(data, notices), notices
@@ -170,76 +150,106 @@ def read_request(source: str) -> tuple[Request, list[str]]:
     return convert.from_text(text, notices), notices
 
 
+def read_input() -> bytes:
+    if sys.stdin is None:
+        raise InvalidRequest("Standard input is closed.", "Name a file, or pipe the request in.")
+    try:
+        return sys.stdin.buffer.read()
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(f"Standard input cannot be read ({error}).", "Name a file.") from error
+
+
 def read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise InvalidRequest(f"{path} cannot be read ({error.strerror}).", "Check the path.") from error
+    except ValueError as error:  # a NUL character in the name
+        raise InvalidRequest.field("the path", str(path), "a file name") from error
+
+
+def finite(text: str) -> float:
+    """For argparse: a number, but not nan or infinite."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number")
+    return number
 
 
 def run_request(arguments: argparse.Namespace) -> int:
+    from .engines.console import print_notes, print_result
     from .engines.diffusers import DiffusersEngine
-    from .engines.save import save_result
+    from .engines.save import prepare_folder, save_result
     from .gateway.command import models_from
     from .storage.fetch import Fetcher
     from .storage.pictures import Pictures
-    from .terminal import Bar
 
+    if not 1 <= arguments.threads <= THREADS_MOST:
+        raise InvalidRequest.field("--threads", arguments.threads, f"from 1 to {THREADS_MOST}")
     request, notices = read_request(arguments.request)
+    print_notes(notices)
+    folder = prepare_folder(arguments.out)
     engine = DiffusersEngine(models_from(arguments), device=arguments.device, threads=arguments.threads)
     pictures = Pictures(Fetcher(), allow_files=True)
-    with Bar(enabled=not arguments.quiet) as bar:
+    with terminal.Bar(enabled=not arguments.quiet) as bar:
         result = engine.run(request, pictures=pictures, progress=bar.update)
-    say(notices)
-    report(save_result(result, arguments.out, request.output_format), result.infos)
-    return 0
+    return print_result(result, save_result(result, folder, request.output_format), notices)
 
 
 def submit_request(arguments: argparse.Namespace) -> int:
-    from .api.profiles import load_profile, profile_for_url
+    from .api.profiles import chosen_profile
+    from .engines.console import StopSignal, after_stop, print_notes, print_result
     from .engines.remote import RemoteEngine
-    from .engines.save import save_result
+    from .engines.save import prepare_folder, save_result
     from .storage.fetch import Fetcher
     from .storage.pictures import Pictures
-    from .terminal import Bar
 
+    engine = RemoteEngine(chosen_profile(arguments.url, arguments.profile), deadline_s=arguments.deadline)
     request, notices = read_request(arguments.request)
-    profile = profile_for_url(arguments.url) if arguments.url else load_profile(arguments.profile or "cloud")
-    engine = RemoteEngine(profile, deadline_s=arguments.deadline)
+    print_notes(notices)
+    folder = prepare_folder(arguments.out)
     pictures = Pictures(Fetcher(), allow_files=True)
-    with Bar(enabled=not arguments.quiet) as bar:
-        result = engine.run(request, pictures=pictures, progress=bar.update, nonce=arguments.again)
-    say(notices)
+    with StopSignal() as stop:
+        try:
+            with terminal.Bar(enabled=not arguments.quiet) as bar:
+                result = engine.run(
+                    request, pictures=pictures, progress=bar.update, cancelled=stop, nonce=arguments.again
+                )
+        except Cancelled as error:
+            raise after_stop(error, engine.journal, engine.profile.dialect) from error
     # What came over the wire is kept as it came: PNG repeats every pixel, a second JPEG would not.
-    report(save_result(result, arguments.out, "png"), result.infos)
-    return 0
+    return print_result(result, save_result(result, folder, "png"), notices)
 
 
 def preprocess_picture(arguments: argparse.Namespace) -> int:
-    from .base.pictures import decode_picture, encode_png
+    from .base.pictures import decode_picture, encode_jpeg, encode_png
     from .controlnet.modules import effective_sliders, find_module
+    from .engines.console import print_notes
     from .preprocessors.run import run_module
     from .preprocessors.runtime import PlainRuntime
 
     module = find_module(arguments.module).name
     resolution, a, b, notices = effective_sliders(
-        module, int(arguments.processor_res), arguments.threshold_a, arguments.threshold_b
+        module, arguments.processor_res, arguments.threshold_a, arguments.threshold_b
     )
     picture = decode_picture(read_file(arguments.input), source=str(arguments.input))
     detected = run_module(
         module, picture, processor_res=resolution, threshold_a=a, threshold_b=b, runtime=PlainRuntime()
     )
-    say(notices)
-    write_file(arguments.output, encode_png(detected))
+    print_notes(notices)
+    encode = encode_jpeg if arguments.output.suffix.lower() in JPEG_SUFFIXES else encode_png
+    write_file(arguments.output, encode(detected))
     print(f"{arguments.output}: {detected.shape[1]} x {detected.shape[0]}")
     return 0
 
 
 def convert_request(arguments: argparse.Namespace) -> int:
     from .api import convert
+    from .engines.console import print_notes
     from .nodes.workflow_file import dumps, to_canvas, to_workflow
 
     request, notices = read_request(arguments.request)
+    request = convert.without_logins(request, notices)
     if arguments.to == "curl":
         text = convert.to_curl(request, notices=notices)
     elif arguments.to in ("workflow", "canvas"):
@@ -250,7 +260,7 @@ def convert_request(arguments: argparse.Namespace) -> int:
         body = convert.to_webui(request, notices) if arguments.to == "a1111" else convert.to_img_open(request)
         text = json.dumps(body, ensure_ascii=False, indent=2)
     print(text)
-    say(notices)
+    print_notes(notices)
     return 0
 
 
@@ -268,53 +278,6 @@ def list_modules(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def manage_profiles(arguments: argparse.Namespace) -> int:
-    from .api import profiles
-
-    if arguments.action == "list":
-        print("\n".join(profiles.list_profiles()))
-    elif arguments.action == "remove":
-        profiles.remove_profile(arguments.name)
-        print(f"Removed {arguments.name}.")
-    else:
-        key_id, secret = ("", "") if arguments.no_key else ask_for_key()
-        given = {"storage": arguments.storage, "dialect": arguments.dialect}
-        profile = profiles.Profile(
-            name=arguments.name,
-            base_url=arguments.url,
-            access_key_id=key_id,
-            access_key_secret=secret,
-            storage_options=storage_options(arguments.storage_option),
-            **{name: value for name, value in given.items() if value},
-        )
-        print(f"Saved {arguments.name} in {profiles.save_profile(profile)} (readable by you only).")
-    return 0
-
-
-def storage_options(pairs: list[str]) -> dict[str, Any]:
-    """`NAME=VALUE` pairs as a mapping, numbers and true/false as such; the storage knows its own names."""
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        name, _, value = pair.partition("=")
-        if not name or not value:
-            raise InvalidRequest.field("--storage-option", pair, "NAME=VALUE")
-        plain = value in ("true", "false") or value.isdecimal()
-        options[name] = json.loads(value) if plain else value
-    return options
-
-
-def ask_for_key() -> tuple[str, str]:
-    """Ask on the terminal; the secret is not echoed and never stands on the command line."""
-    import getpass
-
-    try:
-        return input("Access key id: ").strip(), getpass.getpass("Access key secret (not shown): ").strip()
-    except EOFError as error:
-        raise InvalidRequest(
-            "No key was given.", "Run this command on a terminal, or add --no-key."
-        ) from error
-
-
 def write_file(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -325,37 +288,36 @@ def write_file(path: Path, data: bytes) -> None:
         ) from error
 
 
-def say(notices: list[str]) -> None:
-    for notice in notices:
-        print(f"note: {notice}", file=sys.stderr)
-
-
-def report(paths: list[Path], infos: list[Any]) -> None:
-    for info in infos:
-        print(f"{info.verdict}: {info.field}: {info.message}", file=sys.stderr)
-    for path in paths:
-        print(path)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the `img-open` script."""
-    parsed = build_parser().parse_args(arguments)
     try:
-        return parsed.handler(parsed) or 0
+        terminal.prepare_streams()
+        parsed = build_parser().parse_args(arguments)
+        status = int(parsed.handler(parsed) or 0)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
     except Cancelled as error:
-        print(error, file=sys.stderr)
-        return 130
+        return terminal.complain(str(error), 130)
     except RESUMABLE as error:
-        print(f"img-open: {error}", file=sys.stderr)
-        return 3
+        return terminal.complain(f"img-open: {error}", 3)
     except ImgOpenError as error:
-        print(f"img-open: {error}", file=sys.stderr)
-        return 1
+        return terminal.complain(f"img-open: {error}", 1)
     except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        return 0
+        return terminal.complain("\nStopped.", 130)
+    except Exception as error:
+        if isinstance(error, OSError) and terminal.output_is_broken():
+            terminal.give_up_output()
+            if isinstance(error, BrokenPipeError):  # `img-open ... | head` has seen enough
+                return 0
+            return terminal.complain(f"img-open: standard output cannot be written ({error.strerror}).", 1)
+        if os.environ.get("IMG_OPEN_DEBUG"):
+            raise
+        return terminal.complain(
+            f"img-open: This is a bug of img-open ({type(error).__name__}: {str(error)[:200]}). "
+            "IMG_OPEN_DEBUG=1 shows the traceback.",
+            1,
+        )
 
 
 if __name__ == "__main__":

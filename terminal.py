@@ -1,7 +1,10 @@
-"""A progress bar for the command line."""
+"""The command line's side of a terminal: its streams, and a progress bar."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import sys
 import time
 from types import TracebackType
@@ -13,11 +16,47 @@ if TYPE_CHECKING:
 WIDTH = 28
 
 
+def prepare_streams() -> None:
+    """Let every text be printed: files and pipes get UTF-8, and what cannot be written is escaped.
+
+    Undecodable file names and halves of surrogate pairs would otherwise end a command after its work.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(OSError, ValueError):
+                stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
+
+
+def complain(text: str, status: int) -> int:
+    """Print an error for people, wherever possible, and return the exit status."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
+    return status
+
+
+def output_is_broken() -> bool:
+    """Whether standard output takes nothing more: disk full, reader gone, closed."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        return True
+    return False
+
+
+def give_up_output() -> None:
+    """Send what is still to be written nowhere: the interpreter's end would complain about it again."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
 class Bar:
     """One line on stderr that is rewritten in place; off where stderr is not a terminal."""
 
     def __init__(self, *, enabled: bool = True) -> None:
-        self._enabled = enabled and sys.stderr.isatty()
+        self._enabled = enabled and sys.stderr is not None and sys.stderr.isatty()
         self._started = time.monotonic()
         self._length = 0
 
@@ -29,8 +68,9 @@ class Bar:
     ) -> None:
         self._write("")
         if self._enabled:
-            sys.stderr.write("\r")
-            sys.stderr.flush()
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write("\r")
+                sys.stderr.flush()
 
     def update(self, progress: Progress) -> None:
         """Show a report of `engines.types.Progress`."""
@@ -42,6 +82,7 @@ class Bar:
 
     def _write(self, text: str) -> None:
         if self._enabled:
-            sys.stderr.write("\r" + text[:110].ljust(self._length))
-            sys.stderr.flush()
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write("\r" + text[:110].ljust(self._length))
+                sys.stderr.flush()
             self._length = len(text[:110])

@@ -1,4 +1,4 @@
-"""Tokens of a prompt in chunks of 75, as stable-diffusion-webui cuts them, embeddings by bare name included."""
+"""Tokens of a prompt in chunks of 75, as stable-diffusion-webui cuts them, with embeddings by bare name."""
 
 from __future__ import annotations
 

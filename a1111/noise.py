@@ -28,14 +28,21 @@ def resolve_seed(seed: int | str | float | None) -> int:
     """
     if seed is None or (isinstance(seed, str) and not seed.strip()):
         seed = -1
-    try:
-        number = int(seed)
-        whole = not isinstance(seed, bool) and number == float(seed)
-    except (TypeError, ValueError, OverflowError):
-        number, whole = 0, False
-    if not whole:
+    number = _whole(seed)
+    if number is None:
         raise InvalidRequest.field("seed", seed, "a whole number, or -1 for a random one")
     return random.SystemRandom().randint(0, MAX_SEED) if number == -1 else number
+
+
+def _whole(seed: object) -> int | None:
+    """The whole number in a seed; None when there is none. (Beyond 2**53 a float is not exact any more.)"""
+    if isinstance(seed, bool):
+        return None
+    try:
+        number = int(seed)  # type: ignore[call-overload]  # whatever has no int ends in TypeError
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if isinstance(seed, str) or number == seed else None
 
 
 def image_seeds(seed: int, count: int, strength: float = 0.0) -> list[int]:

@@ -314,11 +314,16 @@ def _submitted_id(envelope: Mapping[str, Any], task_id: str) -> str:
     if isinstance(data, Mapping):
         values = cast("Mapping[str, Any]", data)
         for name in ("task_id", "taskId", "id_task"):
-            if isinstance(values.get(name), (str, int)) and str(values[name]):
+            if isinstance(values.get(name), (str, int)) and _usable_id(str(values[name])):
                 return str(values[name])
     if not task_id:
         raise ServerError("The server accepted the submit but named no task id.", "Ask its operator.")
     return task_id
+
+
+def _usable_id(text: str) -> bool:
+    """Whether one can ask by it: nothing that was replaced in reading, no blanks around it, not endless."""
+    return 0 < len(text) <= 256 and text.isprintable() and "\ufffd" not in text and text == text.strip()
 
 
 def _fate_unknown(error: ImgOpenError) -> bool:

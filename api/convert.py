@@ -6,6 +6,7 @@ Nothing that is imported keeps a key, and nothing that is exported contains one.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, cast
@@ -15,7 +16,15 @@ from ..base.log import scrub, scrub_link
 from .catalogue import BASE_URL, Catalogue
 from .convert_infotext import from_infotext
 from .convert_shell import Curl, parse_curl, quote_posix
-from .convert_webui import from_webui, looks_like_webui, to_webui, unit_to_img_open, webui_path
+from .convert_webui import (
+    WEBUI_STEPS,
+    from_webui,
+    looks_like_webui,
+    to_webui,
+    unit_to_img_open,
+    webui_marks,
+    webui_path,
+)
 from .request import Request
 from .request_fields import BODY, too_deep
 
@@ -30,13 +39,16 @@ __all__ = [
     "to_img_open",
     "to_webui",
     "webui_path",
+    "without_logins",
 ]
 
 # Names under which a key could sit in a body; such fields are dropped on import.
 _KEY_FIELD = re.compile(
-    r"^(x-request-req-)?access[_-]?key[_-]?(id|secret)$|^authorization$|^api[_-]?key$|^(secret|password)$",
+    r"^(x-request-req-)?access[_-]?key[_-]?(id|secret)$|^authorization$|^api[_-]?key$|^(secret|password)$"
+    r"|^((access|auth|api|bearer|refresh|session|security)[_-]?)?token$",
     re.IGNORECASE,
 )
+_LOGIN = re.compile(r"([a-z][a-z0-9+.-]*://)[^/?#\s]*@", re.IGNORECASE)
 _OPERATIONS = ("sd_controlnet", "sd_text2image_v2", "sd_image2image_v2")
 
 
@@ -52,7 +64,7 @@ def from_text(text: str, notices: list[str] | None = None) -> Request:
     """
     stripped = text.strip().lstrip("\ufeff")
     if stripped.startswith(("{", "[")):
-        return from_json(_json(stripped), notices)
+        return from_json(_json(stripped, notices), notices)
     if re.match(r"(\$ |> |sudo )?\S*curl(\.exe)?[\s\"']", stripped, re.IGNORECASE):
         return from_curl(stripped, notices)
     if re.search(r"^Steps: \d+,", stripped, re.MULTILINE):
@@ -69,6 +81,8 @@ def from_json(payload: object, notices: list[str] | None = None) -> Request:
         raise InvalidRequest.field("the request", payload, "a JSON object")
     body = _without_keys(cast("Mapping[str, Any]", payload), notices)
     if looks_like_webui(body):
+        if notices is not None:
+            notices.append(_read_as_webui(body))
         return from_webui(body, notices)
     if not any(name in BODY for name in body):
         raise InvalidRequest(
@@ -78,10 +92,18 @@ def from_json(payload: object, notices: list[str] | None = None) -> Request:
     return Request.from_wire(body, notices=notices)
 
 
+def _read_as_webui(body: Mapping[str, Any]) -> str:
+    marks = ", ".join(webui_marks(body))
+    text = f"Read as a payload of the web UI, because it holds {marks}."
+    if body.get("steps") is not None:
+        return text
+    return f"{text} It names no steps: {WEBUI_STEPS} there, where Img Open would take {Request().steps}."
+
+
 def from_curl(text: str, notices: list[str] | None = None) -> Request:
     """A request from a curl command (bash or Windows cmd). Header values and the URL's query are dropped."""
     command = parse_curl(text)
-    payload = _json(command.body)
+    payload = _json(command.body, notices)
     if "/sdapi/v1/" in command.url:
         if not isinstance(payload, Mapping):
             raise InvalidRequest.field("the request", payload, "a JSON object")
@@ -148,16 +170,41 @@ def shareable(request: Request, notices: list[str] | None = None) -> Request:
     return request.map_links(_cut)
 
 
+def without_logins(request: Request, notices: list[str] | None = None) -> Request:
+    """The same request without user names and passwords in its links (`https://user:word@host/...`)."""
+    found = [place for place, link in request.links() if _LOGIN.match(link)]
+    if not found:
+        return request
+    if notices is not None:
+        notices += [f"{place}: the link carried a user name or password, which was cut." for place in found]
+    return request.map_links(lambda link: _LOGIN.sub(r"\1", link, count=1))
+
+
 def _cut(link: str) -> str:
     if not link.startswith(("http://", "https://")):
         return link
     return scrub_link(link).removesuffix("?***")
 
 
-def _json(text: str) -> Any:
+def _json(text: str, notices: list[str] | None = None) -> Any:
+    doubled: list[str] = []
+
+    def fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            doubled.extend(name for name in found if names.count(name) > 1)
+        return found
+
     try:
         # strict=False: line ends inside texts, as some shells' quoting leaves them.
-        value: Any = json.loads(text, strict=False, parse_constant=_no_constant)
+        value: Any = json.loads(
+            text,
+            strict=False,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            object_pairs_hook=fields,
+        )
     except json.JSONDecodeError as error:
         raise InvalidRequest(
             f"The JSON is broken at line {error.lineno}, column {error.colno}: {error.msg}.",
@@ -169,6 +216,10 @@ def _json(text: str) -> Any:
         raise _nested() from None
     if too_deep(value):
         raise _nested()
+    if notices is not None:
+        for name in dict.fromkeys(doubled):
+            shown = name.encode("utf-8", "backslashreplace").decode()[:80]
+            notices.append(f"{shown}: given more than once in the same object; the last one counts.")
     return value
 
 
@@ -180,6 +231,13 @@ def _no_constant(name: str) -> Any:
     raise InvalidRequest(
         f"The JSON contains {name}, which is not a JSON number.", "Write a number or leave it out."
     )
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise InvalidRequest(f"The JSON contains the number {text[:40]}, which is too large.", "Correct it.")
+    return number
 
 
 def _without_keys(body: Mapping[str, Any], notices: list[str] | None) -> dict[str, Any]:
@@ -197,7 +255,7 @@ def _without_keys(body: Mapping[str, Any], notices: list[str] | None) -> dict[st
 
     cleaned: dict[str, Any] = clean(body)
     if dropped and notices is not None:
-        notices.append("An access key was in the body; it was dropped. Keys belong into a profile.")
+        notices.append("An access key or token was in the body; it was dropped. Keys belong into a profile.")
     return cleaned
 
 

@@ -14,7 +14,7 @@ from .request_fields import BODY, output_format, too_deep
 from .request_links import IMAGE_KEYS
 
 # The web UI's API default differs from ours: written out on the way in and out, so that the meaning stays.
-_WEBUI_STEPS = 50
+WEBUI_STEPS = 50
 
 # Fields of the web UI that change the picture and are not on Img Open's pages, with their neutral values.
 KEPT: Mapping[str, tuple[Any, ...]] = {
@@ -91,9 +91,16 @@ def looks_like_webui(payload: Mapping[str, Any]) -> bool:
     inner: Mapping[str, Any] = cast("Mapping[str, Any]", scripts) if isinstance(scripts, Mapping) else {}
     if any(name in inner for name in ("sd_model_checkpoint", "id_task", "image_link", "sd_vae", "mask_link")):
         return False
-    return any(name in payload for name in _MARKS) or any(
-        "image" in unit or "input_image" in unit for unit in _raw_units(inner)
-    )
+    return bool(webui_marks(payload))
+
+
+def webui_marks(payload: Mapping[str, Any]) -> list[str]:
+    """The names in a body that only the web UI has."""
+    scripts: Any = payload.get("alwayson_scripts")
+    inner: Mapping[str, Any] = cast("Mapping[str, Any]", scripts) if isinstance(scripts, Mapping) else {}
+    marks = [name for name in payload if name in _MARKS]
+    units = [name for name in ("image", "input_image") if any(name in unit for unit in _raw_units(inner))]
+    return marks + [f"controlnet.args.{name}" for name in units]
 
 
 def from_webui(payload: Mapping[str, Any], notices: list[str] | None = None) -> Request:
@@ -110,7 +117,7 @@ def from_webui(payload: Mapping[str, Any], notices: list[str] | None = None) -> 
     if too_deep(payload):
         raise InvalidRequest("The payload is nested more than 32 levels deep.", "No field needs that.")
     given = {name: value for name, value in payload.items() if value is not None}
-    body: dict[str, Any] = {"steps": _WEBUI_STEPS}
+    body: dict[str, Any] = {"steps": WEBUI_STEPS}
     for name, value in given.items():
         if name in BODY and name not in ("alwayson_scripts", "sampler_index"):
             body[name] = _typed(name, value)
@@ -147,7 +154,7 @@ def to_webui(request: Request, notices: list[str] | None = None) -> dict[str, An
         payload["seed"] = request.seed_number
     if "sampler_index" in payload:
         payload["sampler_name"] = payload.pop("sampler_index")
-    _write_settings(request, payload)
+    _write_settings(request, payload, said)
     if request.init_image:
         payload["init_images"] = [request.init_image]
         if request.init_mask:
@@ -317,8 +324,14 @@ def _neutral(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values + extra
 
 
-def _write_settings(request: Request, payload: dict[str, Any]) -> None:
+def _write_settings(request: Request, payload: dict[str, Any], said: list[str]) -> None:
     settings = copy.deepcopy(request.override_settings)
+    for name, counts in (("sd_model_checkpoint", request.checkpoint), ("sd_vae", request.vae)):
+        if settings.get(name) not in (None, "", counts):
+            said.append(
+                f"alwayson_scripts.override_settings.{name}: the value beside it in alwayson_scripts counts; "
+                "this one is left out."
+            )
     if request.checkpoint:
         settings["sd_model_checkpoint"] = request.checkpoint
     if request.vae:
@@ -336,6 +349,9 @@ def _write_scripts(request: Request, said: list[str]) -> dict[str, Any]:
             scripts[name] = copy.deepcopy(cast("dict[str, Any]", value))
         else:
             said.append(f"alwayson_scripts.{name}: not a script of the web UI (it has no args); left out.")
+    script = request.alwayson_scripts.controlnet
+    place = f"alwayson_scripts.{request.alwayson_scripts.script_name}"
+    said += [f"{place}.{name}: the web UI reads only its args; left out." for name in script.unknown()]
     if request.units:
         scripts[request.alwayson_scripts.script_name] = {"args": [unit.to_webui() for unit in request.units]}
     return scripts

@@ -31,6 +31,7 @@ from typing import Any, Literal
 from ..base import places
 from ..base.errors import ImgOpenError, InvalidRequest
 from ..base.log import scrub
+from .journal_keeper import keep
 from .journal_rows import (
     DAY_S,
     FINISHED,
@@ -42,6 +43,7 @@ from .journal_rows import (
     State,
     Task,
     change,
+    check_id,
     check_spend,
     remove_files,
     seconds_until_free,
@@ -93,6 +95,7 @@ class Journal:
 
     def adopt(self, server: str, profile: str, task_id: str, owner: str) -> Claim:
         """Take the lease of a known task by its id, or write down one that was submitted elsewhere."""
+        check_id(task_id)
         with self._write(durable=True) as db:
             row = self._find(db, task_id, server, profile)
             if row is None:
@@ -228,6 +231,7 @@ class Journal:
 
     def show(self, task_id: str, *, server: str = "", profile: str = "") -> Task:
         """The newest task of that id (ours or the server's). Raises InvalidRequest when there is none."""
+        check_id(task_id)
         with self._read() as db:
             row = self._find(db, task_id, server, profile)
         if row is None:
@@ -263,7 +267,7 @@ class Journal:
             states: which states; unfinished ones must be named on purpose.
             task_ids: only these ids, if any are given.
         """
-        named = set(task_ids)
+        named = {check_id(task_id) for task_id in task_ids}
         limit = time.time() - older_than_s
         gone = [
             task
@@ -282,22 +286,32 @@ class Journal:
 
     @contextlib.contextmanager
     def _open(self, durable: bool) -> Generator[sqlite3.Connection, None, None]:
-        places.ensure(self.path.parent)
-        if not self.path.exists():
-            with contextlib.suppress(FileExistsError):
-                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        self._make_file()
         try:
             with contextlib.closing(sqlite3.connect(self.path, timeout=30.0, isolation_level=None)) as db:
                 db.row_factory = sqlite3.Row
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 self._check_schema(db)
+                keep(self.path)
                 yield db
         except sqlite3.Error as error:
             raise ImgOpenError(
                 f"The task journal {self.path} cannot be used: {error}.",
                 "Close other programs that use it, check free space and permissions; if it is damaged, move "
                 "it away (unfinished tasks can still be attached by id).",
+            ) from error
+
+    def _make_file(self) -> None:
+        """The empty file, if there is none yet; only its owner can read it."""
+        try:
+            places.ensure(self.path.parent)
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise ImgOpenError(
+                f"The task journal {self.path} cannot be made: {error.strerror}.",
+                "Its folder must be a folder you can write to; IMG_OPEN_HOME names another one.",
             ) from error
 
     def _check_schema(self, db: sqlite3.Connection) -> None:
@@ -335,7 +349,7 @@ class Journal:
 
     def _find(self, db: sqlite3.Connection, task_id: str, server: str, profile: str) -> sqlite3.Row | None:
         return db.execute(
-            "SELECT * FROM task WHERE (task_id = :id OR server_task_id = :id)"
+            "SELECT * FROM task WHERE (task_id = :id OR (server_task_id = :id AND server_task_id != ''))"
             " AND (:server = '' OR server = :server) AND (:profile = '' OR profile = :profile)"
             " ORDER BY changed DESC LIMIT 1",
             {"id": task_id, "server": server, "profile": profile},

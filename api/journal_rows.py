@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from ..base.errors import ProfileError
+from ..base.errors import ImgOpenError, InvalidRequest, ProfileError
 from .lease import LEASE_S
 
 State = Literal["prepared", "submitted", "running", "done", "failed", "cancelled", "uncertain", "lost"]
@@ -164,11 +164,30 @@ def check_spend(db: sqlite3.Connection, task: Task, now: float, limit: int) -> N
         )
 
 
+def check_id(task_id: str) -> str:
+    """The id; a blank one is refused, it would fit every row that has no server id yet."""
+    if not task_id.strip():
+        raise InvalidRequest.field("the task id", task_id, "not empty", "See `img-open tasks list`.")
+    return task_id
+
+
 def task_of(row: sqlite3.Row) -> Task:
+    """The row as a `Task`. Raises ImgOpenError, naming the row, when its JSON is damaged."""
     values: dict[str, Any] = {name: row[name] for name in row.keys()}  # noqa: SIM118  # a Row is no mapping
     values["sent"] = bool(values["sent"])
     for name in ("request", "files", "result"):
-        values[name] = json.loads(cast("str", values[name]))
+        wanted: type = list if name == "files" else dict
+        try:
+            values[name] = json.loads(cast("str", values[name]))
+        except (TypeError, ValueError, RecursionError):
+            values[name] = None
+        if not isinstance(values[name], wanted):
+            raise ImgOpenError(
+                f"The task journal's row of task {values['task_id']} is damaged: its {name!r} is not JSON.",
+                "Remove the row with any SQLite tool (DELETE FROM task WHERE row_id = "
+                f"'{values['row_id']}'), or move the journal tasks.sqlite away.",
+                task_id=str(values["task_id"]),
+            )
     return Task(**values)
 
 

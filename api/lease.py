@@ -16,6 +16,7 @@ from types import TracebackType
 
 LEASE_S = 30.0
 _BEAT_S = LEASE_S / 3
+_CLOCKS_S = 30.0  # by how much the clocks of two machines that share a journal may differ
 
 
 def new_owner() -> str:
@@ -24,19 +25,23 @@ def new_owner() -> str:
 
 
 def is_held(owner: str, until: float) -> bool:
-    """Whether a lease is still good: its time is not over and its process is not known to be dead."""
-    return bool(owner) and time.time() < until and not _is_dead(owner)
+    """Whether a lease is still good: its time is not over and its process is not known to be dead.
+
+    A lease that ends later than anybody could have taken it was written before the clock was set back; it
+    would block for as long as the clock was wrong.
+    """
+    return bool(owner) and 0 < until - time.time() <= LEASE_S + _CLOCKS_S and not _is_dead(owner)
 
 
 def _is_dead(owner: str) -> bool:
     host, _, rest = owner.rpartition(":")[0].rpartition(":")
-    if host != socket.gethostname() or os.name != "posix" or not rest.isdigit():
+    if host != socket.gethostname() or os.name != "posix" or not (rest.isascii() and rest.isdigit()):
         return False  # cannot be known here; the lease's end decides
     try:
         os.kill(int(rest), 0)
     except ProcessLookupError:
         return True
-    except PermissionError:
+    except (PermissionError, OverflowError):
         return False
     return False
 

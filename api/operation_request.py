@@ -14,6 +14,7 @@ from ..base.errors import InvalidRequest
 from .catalogue import Operation
 from .catalogue_fields import FieldSpec
 from .problems import raise_problems
+from .request_fields import text_problems
 
 # Words that mean "how many", over all operations; what a body has of them is multiplied.
 _COUNTS = ("n_iter", "batch_size", "iterationCount", "singleBatchImageCount", "imageCount")
@@ -43,8 +44,8 @@ class OperationRequest:
         if operation.fields is None:
             raise InvalidRequest(
                 f"The fields of {operation.id} are not published.",
-                "If you know them, add them to your local catalogue file (docs/api.md shows how), or post the "
-                f"body to {operation.path} as a plain call.",
+                "If you know them, add them to your local catalogue file (docs/api.md shows how), or post "
+                f"the body to {operation.path} as a plain call.",
                 field="operation",
             )
         try:
@@ -54,6 +55,7 @@ class OperationRequest:
                 f"The body for {operation.id} cannot be written as JSON: {error}.",
                 "Use texts, finite numbers, booleans, lists and objects only.",
             ) from None
+        raise_problems(text_problems(body))
         raise_problems(operation.problems(cls(operation, body).with_id_task("x").to_wire()))
         return cls(operation, body)
 

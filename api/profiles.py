@@ -8,20 +8,30 @@ owner can read; they appear in no repr, no error and no log.
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
 import re
-import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 from urllib.parse import urlsplit, urlunsplit
 
-from ..base import places
-from ..base.errors import ProfileError
+from ..base.errors import InvalidRequest, ProfileError
 from ..base.log import register_secret
+from .profiles_file import profiles_path, read_entries, write_entries
+
+__all__ = [
+    "CLOUD",
+    "Profile",
+    "chosen_profile",
+    "list_profiles",
+    "load_profile",
+    "profile_for_url",
+    "profiles_path",
+    "remove_profile",
+    "save_profile",
+    "with_changes",
+]
 
 CLOUD = "cloud"
 CLOUD_BASE_URL = "https://api.zhiqite.com"
@@ -37,7 +47,6 @@ Dialect = Literal["cloud", "gateway"]
 _STORAGE_UNSET = cast("Storage", "")  # resolved when a profile is made
 _DIALECT_UNSET = cast("Dialect", "")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_FILE_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,7 @@ def normal_base_url(url: str, name: str) -> str:
             f"Profile {name!r} has the base URL {_shown(url)}, which is not an http(s) address.",
             f"Use something like {CLOUD_BASE_URL} or http://127.0.0.1:8288.",
         )
-    if parts.username or parts.password or parts.query or parts.fragment:
+    if "@" in parts.netloc + parts.path or parts.query or parts.fragment:
         raise ProfileError(
             f"The base URL of profile {name!r} holds a user name, a query or a fragment.",
             "Give scheme, host and port only; keys have their own fields.",
@@ -185,16 +194,11 @@ def _check(profile: Profile) -> None:
 # --- where profiles come from -------------------------------------------------------------------------
 
 
-def profiles_path() -> Path:
-    """The one file that may hold keys."""
-    return places.config_dir() / "profiles.json"
-
-
 def load_profile(name: str) -> Profile:
     """The profile of that name. Raises ProfileError when unknown, incomplete or kept unsafely."""
     if name == CLOUD:
         return _cloud_profile()
-    saved = _read_file()
+    saved = read_entries()
     if name not in saved:
         known = ", ".join([CLOUD, *sorted(saved)])
         raise ProfileError(
@@ -207,7 +211,7 @@ def load_profile(name: str) -> Profile:
 
 def list_profiles() -> list[str]:
     """All names, the built-in one first; never anything secret."""
-    return [CLOUD, *sorted(_read_file())]
+    return [CLOUD, *sorted(read_entries())]
 
 
 def save_profile(profile: Profile) -> Path:
@@ -222,20 +226,20 @@ def save_profile(profile: Profile) -> Path:
             f"{profile.name!r} cannot be a profile name.",
             "Use 1 to 64 letters, digits, dots, dashes or underscores, beginning with a letter or digit.",
         )
-    saved = _read_file()
+    saved = read_entries()
     saved[profile.name] = _to_json(profile)
-    return _write_file(saved)
+    return write_entries(saved)
 
 
 def remove_profile(name: str) -> None:
     """Take a profile out of the file; raises ProfileError when it is not there."""
-    saved = _read_file()
+    saved = read_entries()
     if name not in saved:
         raise ProfileError(
             f"There is no saved profile {name!r}.", f"Saved: {', '.join(sorted(saved)) or 'none'}."
         )
     del saved[name]
-    _write_file(saved)
+    write_entries(saved)
 
 
 def profile_for_url(url: str, **changes: Any) -> Profile:
@@ -244,7 +248,30 @@ def profile_for_url(url: str, **changes: Any) -> Profile:
     The dialect is the gateway's and pictures travel inline unless `changes` say otherwise.
     """
     settings: dict[str, Any] = {"storage": "inline", "dialect": "gateway", **changes}
-    return Profile(name=settings.pop("name", f"{URL_NAME}{urlsplit(url).netloc}"), base_url=url, **settings)
+    return Profile(name=settings.pop("name", URL_NAME + _host_of(url)), base_url=url, **settings)
+
+
+def chosen_profile(url: str | None, name: str | None) -> Profile:
+    """The profile behind `--url` or `--profile`; the cloud only where neither is given.
+
+    An empty text is refused: it is a forgotten variable of a script far more often than a wish for the
+    server that costs money.
+    """
+    for option, value in (("--url", url), ("--profile", name)):
+        if value is not None and not value.strip():
+            raise InvalidRequest.field(option, value, "not empty", "Leave the option out, or give its value.")
+    if url is not None:
+        return profile_for_url(url)
+    return load_profile(CLOUD if name is None else name)
+
+
+def _host_of(url: str) -> str:
+    """Host and port of an address, for a name; whatever stands before an @ may be a password."""
+    rest = url.rpartition("@")[2].strip()
+    try:
+        return urlsplit(rest if "://" in rest else f"//{rest}").netloc or "address"
+    except ValueError:
+        return "address"
 
 
 def _cloud_profile() -> Profile:
@@ -301,54 +328,6 @@ def _from_json(name: str, data: Mapping[str, Any]) -> Profile:
                 profile=name,
             )
     return Profile(name=name, **data)
-
-
-# --- the file -----------------------------------------------------------------------------------------
-
-
-def _read_file() -> dict[str, Any]:
-    path = profiles_path()
-    try:
-        info = path.stat()
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise ProfileError(f"{path} cannot be read: {error.strerror}.", "Check its owner and mode.") from None
-    if os.name == "posix" and stat.S_IMODE(info.st_mode) & 0o077:
-        raise ProfileError(
-            f"{path} has mode {stat.S_IMODE(info.st_mode):03o}: others on this machine could read the keys.",
-            f"Run `chmod 600 {path}`, and consider the keys in it as seen.",
-        )
-    try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ProfileError(f"{path} cannot be read: {error.strerror}.", "Check its owner and mode.") from None
-    except ValueError as error:
-        # The decoder's message shows no content, only a position; the content may hold keys.
-        where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "its encoding"
-        raise ProfileError(f"{path} is not valid JSON ({where}).", "Correct or remove it.") from None
-    entries: Any = content.get("profiles") if isinstance(content, dict) else None  # pyright: ignore
-    if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):  # pyright: ignore
-        raise ProfileError(
-            f'{path} does not have the form {{"profiles": {{name: {{...}}}}}}.', "Correct or remove it."
-        )
-    return cast("dict[str, Any]", entries)
-
-
-def _write_file(entries: Mapping[str, Any]) -> Path:
-    path = profiles_path()
-    places.ensure(path.parent)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".profiles-")  # mode 600 from the start
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            json.dump({"version": _FILE_VERSION, "profiles": entries}, out, indent=2, sort_keys=True)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
 
 
 def with_changes(profile: Profile, **changes: Any) -> Profile:

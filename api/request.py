@@ -19,7 +19,16 @@ from ..base.errors import InvalidRequest
 from ..controlnet.unit import ControlNetUnit
 from .problems import raise_errors, raise_problems
 from .request_cloud import check_cloud_ranges
-from .request_fields import ALWAYS_ON, BODY, CLIP_SKIP, body_problems, output_format, too_deep, whole_numbers
+from .request_fields import (
+    ALWAYS_ON,
+    BODY,
+    CLIP_SKIP,
+    body_problems,
+    output_format,
+    text_problems,
+    too_deep,
+    whole_numbers,
+)
 from .request_links import map_unit_links, unit_links
 from .request_parts import ALWAYS_ON_PLACE, AlwaysOn, WireModel
 
@@ -109,6 +118,7 @@ class Request(WireModel):
         values = dict(data)
         if too_deep(values):
             raise InvalidRequest("The request is nested more than 32 levels deep.", "No field needs that.")
+        raise_problems(text_problems(values))
         scripts = values.get("alwayson_scripts")
         errors = [problem.error() for problem in body_problems(values)]
         if isinstance(scripts, Mapping):

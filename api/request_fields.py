@@ -113,6 +113,30 @@ def too_deep(value: object, levels: int = 32) -> bool:
     return True
 
 
+def text_problems(value: object, place: str = "") -> list[Problem]:
+    """Texts and names that UTF-8 cannot write (halves of surrogate pairs, from `\\ud800` in JSON)."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            allowed = "text that UTF-8 can write (it holds half a surrogate pair)"
+            return [Problem(ascii(place)[1:-1] or "the text", value, allowed)]
+        return []
+    if isinstance(value, Mapping):
+        pairs = list(cast("Mapping[str, object]", value).items())
+        names = [found for name, _ in pairs for found in text_problems(str(name), f"the name {name!r}")]
+        inner = [
+            found
+            for name, item in pairs
+            for found in text_problems(item, f"{place}.{name}" if place else str(name))
+        ]
+        return names + inner
+    if isinstance(value, list):
+        items = enumerate(cast("list[object]", value))
+        return [found for number, item in items for found in text_problems(item, f"{place}[{number}]")]
+    return []
+
+
 def whole_numbers(values: Mapping[str, Any], table: Mapping[str, FieldSpec]) -> dict[str, Any]:
     """The same values with 25.0 written as 25 where a whole number is meant (JSON knows only one number)."""
     return {

@@ -169,13 +169,13 @@ def retry_after_s(headers: Mapping[str, Any]) -> float | None:
     text = str(headers.get("Retry-After") or "").strip()
     if not text:
         return None
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return float(text)
     try:
         until = email.utils.parsedate_to_datetime(text)
         sent = headers.get("Date")
         now = email.utils.parsedate_to_datetime(str(sent)) if sent else email.utils.localtime()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, IndexError, OverflowError):
         return None
     if until.tzinfo is None:
         until = until.replace(tzinfo=timezone.utc)

@@ -290,10 +290,24 @@ def read_envelope(reply: Reply, what: str) -> dict[str, Any]:
 
 def _parse(reply: Reply) -> dict[str, Any] | None:
     try:
-        value: Any = json.loads(reply.body)
+        value: Any = _writable(json.loads(reply.body))
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", value) if isinstance(value, dict) and "code" in value else None
+
+
+def _writable(value: Any) -> Any:
+    """The same JSON value with halves of surrogate pairs (`\\ud800`) as U+FFFD, as a decoder would do.
+
+    Such a text can be neither printed nor stored; refusing the whole answer for it would lose a paid result.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    if isinstance(value, list):
+        return [_writable(item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {_writable(name): _writable(item) for name, item in cast("dict[str, Any]", value).items()}
+    return value
 
 
 def _glimpse(reply: Reply) -> str:

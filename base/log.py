@@ -7,12 +7,13 @@ patterns: the two key headers, bearer tokens, user info and signed queries in li
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import threading
 import traceback
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 MASK = "***"
 
@@ -35,7 +36,7 @@ _SIGNED_KEYS = re.compile(
     re.IGNORECASE,
 )
 
-# `/f/<token>`: how the gateway and the `served` storage hand out pictures; whoever has the token has the file.
+# `/f/<token>`: how the gateway and the `served` storage hand out pictures; whoever has the token has it.
 _CAPABILITY = re.compile(r"(?<=/f/)[A-Za-z0-9_.~-]{24,}(?=[?#]|$)")
 
 _secrets: set[str] = set()
@@ -43,12 +44,13 @@ _secrets_lock = threading.Lock()
 
 
 def register_secret(value: str) -> None:
-    """Masks `value` in every text from now on. Values under 4 characters would mask ordinary words:
-    ignored.
+    """Masks `value` in every text from now on, also as Python, JSON and links write it. Values under 4
+    characters would mask ordinary words: ignored.
     """
     if len(value) >= 4:
         with _secrets_lock:
-            _secrets.add(value)
+            _secrets.update({value, repr(value)[1:-1], json.dumps(value)[1:-1]})
+            _secrets.add(quote(value, safe="", errors="replace"))
 
 
 def scrub_link(url: str) -> str:

@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from .errors import PictureError
 from .log import scrub_link
+from .whole import check_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +37,8 @@ def decode_picture(
     resolved, gray with transparency becomes RGBA, 16 bits become 8. `source` names the picture in errors.
 
     Raises:
-        PictureError: too many bytes or pixels, not a picture, cut off, or a floating-point picture.
+        PictureError: too many bytes or pixels, not a picture, cut off (see `base.whole` for what is found),
+            or a floating-point picture.
     """
     name = f"The picture {scrub_link(source)[:200]}" if source else "The picture"
     if len(data) > max_bytes:
@@ -52,6 +54,7 @@ def decode_picture(
     try:
         picture.seek(0)
         picture.load()
+        check_whole(data, picture, name)
         return np.ascontiguousarray(_to_array(picture, name))
     except PictureError:
         raise

@@ -6,7 +6,10 @@ import os
 import sys
 from pathlib import Path
 
+from .errors import InvalidRequest
+
 _APP = "img-open"
+_HINT = "Give a folder that you may write to (IMG_OPEN_HOME, or --data of img-open serve)."
 
 
 def _override() -> Path | None:
@@ -60,7 +63,17 @@ def ensure(path: Path) -> Path:
     """Makes the directory and returns it; what had to be created, parents included, only its owner can read.
 
     (The XDG rules ask for mode 700 on missing parents too.) Directories that exist are left as they are.
+
+    Raises:
+        InvalidRequest: it cannot be made, or something else has that name; names the path.
     """
-    for missing in reversed([each for each in (path, *path.parents) if not each.exists()]):
-        missing.mkdir(mode=0o700, exist_ok=True)
+    try:
+        for missing in reversed([each for each in (path, *path.parents) if not each.exists()]):
+            missing.mkdir(mode=0o700, exist_ok=True)
+        usable = path.is_dir()
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise InvalidRequest(f"The folder {path} cannot be made: {reason}.", _HINT) from error
+    if not usable:
+        raise InvalidRequest(f"{path} should be a folder, but is a file.", _HINT)
     return path

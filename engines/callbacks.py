@@ -26,7 +26,6 @@ from .remote_wake import wake
 
 ENV_URL = "IMG_OPEN_CALLBACK_URL"  # public address of this machine's server, without the path below
 ROUTE = "/img_open/callback"
-LARGEST_BODY = 1024 * 1024
 _ID_NAMES = ("businessTaskId", "taskId", "task_id", "id_task")
 
 

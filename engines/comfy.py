@@ -43,14 +43,15 @@ def expand(request: Request, host: HostFacts | None = None, *, seed: int, prefix
 
     Raises:
         InvalidRequest: values that cannot be used together, a unit without a picture or model.
-        MissingModel: a checkpoint, control model or upscaler that the host has not; nearest names in the text.
+        MissingModel: a checkpoint, control model or upscaler that the host has not, with the nearest names.
         Unsupported: a sampler that ComfyUI has not.
     """
     host = host or HostFacts()
     graph = Graph(prefix)
     spec = find_sampler(request.sampler_index)
     check_sampler(spec)
-    request = _without_hires_of_image(graph, request, host, spec)
+    report_fields(graph, request, host, spec)
+    request = _as_it_is_run(request)
     _check_size(request)
     checkpoint = host.checkpoint(request.checkpoint)
     if not request.checkpoint:
@@ -63,13 +64,13 @@ def expand(request: Request, host: HostFacts | None = None, *, seed: int, prefix
     vae = _vae(graph, request, host, loader, checkpoint)
     start = start_of(graph, request, vae)
     texts = _texts(graph, request, spec, loader, 0)
-    wires = Wires(texts[0], texts[1], texts[2], [])
+    wires = Wires(*texts)
     units = Units(graph, request, host, start.latent, vae, start.units, seed)
     units.add(wires)
     guider = _guider(graph, "guider", request, wires)
     second = _second_guider(units, spec, loader, guider) if request.enable_hr else None
     settings = noise_settings(request)
-    run = Run(request, host, spec, wires.model, vae, guider, second, seed, settings)
+    run = Run(request, host, spec, wires.model, vae, guider, second, seed, settings, wires.finish)
     batches = [add_batch(graph, run, start, number) for number in range(request.n_iter)]
     strength = float(settings["variation_strength"])
     return Expansion(
@@ -124,9 +125,8 @@ def noise_settings(request: Request) -> dict[str, Any]:
     }
 
 
-def _without_hires_of_image(graph: Graph, request: Request, host: HostFacts, spec: SamplerSpec) -> Request:
-    """The request as it is run: a mask without a picture and hires fix with one are left out, and said."""
-    report_fields(graph, request, host, spec)
+def _as_it_is_run(request: Request) -> Request:
+    """Without hires fix where there is an init picture; the report says so."""
     if request.init_image is not None and request.enable_hr:
         return request.replace(enable_hr=False)
     return request
@@ -210,7 +210,7 @@ def _second_guider(units: Units, spec: SamplerSpec, loader: str, first: Link) ->
         return first
     steps = request.hr_second_pass_steps or request.steps
     model, positive, negative = _texts(units.graph, request, spec, loader, steps * spec.order)
-    second = Wires(model, positive, negative, [])
+    second = Wires(model, positive, negative)
     units.add(second, "hires-")
     return _guider(units.graph, "hires-guider", request, second)
 

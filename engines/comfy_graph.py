@@ -79,7 +79,7 @@ class Graph:
         return key if key in self.nodes else self.add(name, class_type, **inputs)
 
     def picture(self, link: str) -> str:
-        """A node that gives the picture behind a link: output 0 IMAGE, 1 MASK. The same link, the same node."""
+        """A node that gives the picture of a link: output 0 IMAGE, 1 MASK. The same link, the same node."""
         if link not in self._pictures:
             number = len(self._pictures) + 1
             self._pictures[link] = self.add(f"picture{number}", "ImgOpenPicture", link=link)

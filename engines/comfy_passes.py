@@ -1,4 +1,4 @@
-"""Sampling of a request as nodes: start latents, noise, sigmas, second pass, paste. Plain data, no ComfyUI."""
+"""Sampling of a request as nodes: start latents, noise, sigmas, second pass, paste. Plain data."""
 
 # pyright: basic
 
@@ -181,6 +181,7 @@ class Run:
     hires_guider: Link | None
     seed: int
     settings: dict[str, Any]
+    finish: Link | None = None
 
 
 def add_batch(graph: Graph, run: Run, start: Start, number: int) -> Link:
@@ -223,6 +224,8 @@ def add_batch(graph: Graph, run: Run, start: Start, number: int) -> Link:
         steps = request.hr_second_pass_steps or request.steps
         latent = _sample(graph, run, f"hires{tag}", noise, latent, run.hires_guider, "hires", steps)
     images: Link = [graph.add(f"decode{tag}", "VAEDecode", samples=latent, vae=run.vae), 0]
+    if run.finish is not None:
+        images = [graph.add(f"finish{tag}", "ImgOpenFinish", images=images, units=run.finish), 0]
     if request.restore_faces:
         images = _restored(graph, run, images, tag)
     if start.original is None:

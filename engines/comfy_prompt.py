@@ -60,7 +60,7 @@ class TextEncoder:
         return sorted({name for name, _ in self._vectors})
 
     def encode(self, text: str) -> tuple[torch.Tensor, dict[str, Any]]:
-        """One text without AND and editing brackets: tensor (1, 77 * chunks, width) and the entry's options."""
+        """One text without AND and editing: tensor (1, 77 * chunks, width) and the entry's options."""
         if text not in self._known:
             self._known[text] = self._encode(text)
         return self._known[text]
@@ -154,7 +154,8 @@ def _tokenizers(clip: Any) -> dict[str, Any]:
     others = [name for name, value in vars(clip.tokenizer).items() if isinstance(value, SDTokenizer)]
     if not found or len(others) != len(found):
         raise Unsupported(
-            "The web UI's prompt syntax is defined for CLIP text models (SD1.5, SD2, SDXL), and this is another.",
+            "The web UI's prompt syntax is defined for CLIP text models (SD1.5, SD2, SDXL), and this "
+            "is another.",
             "Use ComfyUI's own text nodes with this model.",
         )
     return found
@@ -260,4 +261,6 @@ def _apply(tag: LoraTag, model: Any, clip: Any) -> tuple[Any, Any, str]:
 def without_tags(prompt: str) -> tuple[str, list[str]]:
     """A prompt without its tags, and what they were."""
     found = extract_loras(prompt)
-    return found.text, [f"{name}: left out." for name in (*(lora.name for lora in found.loras), *found.others)]
+    return found.text, [
+        f"{name}: left out." for name in (*(lora.name for lora in found.loras), *found.others)
+    ]

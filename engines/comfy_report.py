@@ -40,7 +40,6 @@ _SAMPLERS = {
     "LCM": "the host's, on the web UI's sigmas; the model must be an LCM",
     "UniPC": "the host's solver on the web UI's time grid, with another first and last step",
 }
-_BLENDS = ("recolor_luminance", "recolor_intensity")
 
 
 def check_sampler(spec: SamplerSpec) -> None:
@@ -86,10 +85,6 @@ def report_fields(graph: Graph, request: Request, host: HostFacts, spec: Sampler
             graph.say(name, "approximated", f"{value} is cut to {value // 8 * 8}, a multiple of 8.")
     _report_passes(graph, request)
     for index, unit in enumerate(request.units):
-        if unit.enabled and unit.module in _BLENDS:
-            graph.say(
-                f"{unit_place(index)}.module", "approximated", "The finished picture is not recoloured."
-            )
         if unit.enabled and unit.ipadapter_input is not None:
             graph.say(
                 f"{unit_place(index)}.ipadapter_input",
@@ -121,12 +116,8 @@ def report_text(request: Request, infos: list[Info]) -> str:
     """One line per parameter that was given: honoured, or what an info says about it."""
     told = {info.field for info in infos}
     lines = [f"{info.verdict}: {info.field}: {info.message}" for info in infos]
-    lines += [f"honoured: {name}" for name in _given(request) if not _spoken_of(name, told)]
+    lines += [f"honoured: {name}" for name in _given(request) if name not in told]
     return "\n".join(lines)
-
-
-def _spoken_of(name: str, told: set[str]) -> bool:
-    return name in told
 
 
 def _given(request: Request) -> list[str]:

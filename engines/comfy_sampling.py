@@ -9,7 +9,6 @@ Used of the host: `KSAMPLER`, `KSamplerX0Inpaint`, `CFGGuider`, `sampling_functi
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,11 +17,12 @@ import comfy.samplers
 import numpy as np
 
 from ..a1111.img2img import img2img_steps
-from ..a1111.noise import ImageNoise, Source, image_seeds, image_subseeds
 from ..a1111.samplers import SamplerSpec, find_sampler
 from ..a1111.sigmas import executed_sigmas, model_sigmas, sigmas_for, timestep_to_sigma, timesteps_for
 from ..base.errors import InvalidRequest, Unsupported
+from .comfy_noise import NoiseSource
 from .comfy_prompt import CALLS, WEIGHT
+from .comfy_solvers import sample_ddim, sample_plms
 
 if TYPE_CHECKING:
     import torch
@@ -30,59 +30,6 @@ if TYPE_CHECKING:
 Pass = Literal["txt2img", "img2img", "hires"]
 TRAIN_STEPS = 1000
 _TREES = ("DPM++ SDE", "DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE")
-
-
-@dataclass(frozen=True)
-class NoiseSource:
-    """A NOISE of ComfyUI that draws image by image.
-
-    Attributes:
-        seed: of the request's first image.
-        first: number of the batch's first image within the request (n_iter batches of batch_size).
-        source: "cpu", "gpu" or "nv", see `a1111.noise`.
-        ensd: eta noise seed delta, for the noise of ancestral steps.
-        subseed, strength: variation.
-        resize: (height, width) that a seed resize starts from, or None.
-        multiplier: of the start noise.
-    """
-
-    seed: int
-    first: int = 0
-    source: Source = "cpu"
-    ensd: int = 0
-    subseed: int = 0
-    strength: float = 0.0
-    resize: tuple[int, int] | None = None
-    multiplier: float = 1.0
-
-    def seeds(self, numbers: Sequence[int]) -> list[int]:
-        """The seeds of the images with these numbers in the batch."""
-        seeds = image_seeds(self.seed, self.first + max(numbers) + 1, self.strength)
-        return [seeds[self.first + number] for number in numbers]
-
-    def draws(self, shape: Sequence[int], numbers: Sequence[int]) -> ImageNoise:
-        """A fresh series of draws for a batch of latents of this shape (B, C, h, w)."""
-        if len(shape) != 4:
-            raise Unsupported(
-                f"This noise is made for pictures, and the latent has {len(shape)} dimensions.",
-                "Use ComfyUI's RandomNoise for video and 3D models.",
-            )
-        subseeds = image_subseeds(self.subseed + self.first, max(numbers) + 1)
-        return ImageNoise(
-            self.seeds(numbers),
-            tuple(shape[1:]),
-            source=self.source,
-            ensd=self.ensd,
-            subseeds=[subseeds[number] for number in numbers],
-            strength=self.strength,
-            seed_resize=self.resize,
-        )
-
-    def generate_noise(self, input_latent: dict[str, Any]) -> torch.Tensor:
-        """ComfyUI's call: the start noise for a latent."""
-        samples = input_latent["samples"]
-        numbers = list(input_latent.get("batch_index") or range(samples.shape[0]))
-        return self.draws(samples.shape, numbers).first() * self.multiplier
 
 
 class WebUiSampler(comfy.samplers.KSAMPLER):
@@ -168,55 +115,6 @@ def _function(spec: SamplerSpec) -> Any:
             field="sampler_index",
         )
     return comfy.samplers.sampler_object(spec.comfy).sampler_function
-
-
-def sample_ddim(
-    model: Any,
-    x: torch.Tensor,
-    sigmas: torch.Tensor,
-    extra_args: Any = None,
-    callback: Any = None,
-    disable: Any = None,
-) -> torch.Tensor:
-    """The web UI's DDIM (eta 0): Euler over the noise level; the end keeps the scale of its last timestep."""
-    rows = x.new_ones([x.shape[0]])
-    for step in range(len(sigmas) - 1):
-        predicted = model(x, sigmas[step] * rows, **(extra_args or {}))
-        if callback is not None:
-            callback({"x": x, "i": step, "denoised": predicted})
-        x = x + (x - predicted) / sigmas[step] * (sigmas[step + 1] - sigmas[step])
-    return x / (1.0 + sigmas[-1] ** 2) ** 0.5
-
-
-def sample_plms(
-    model: Any,
-    x: torch.Tensor,
-    sigmas: torch.Tensor,
-    extra_args: Any = None,
-    callback: Any = None,
-    disable: Any = None,
-) -> torch.Tensor:
-    """The web UI's PLMS: Adams-Bashforth of order 4 over the noise level, one second call in the first step."""
-    rows = x.new_ones([x.shape[0]])
-    before: list[torch.Tensor] = []
-    for step in range(len(sigmas) - 1):
-        predicted = model(x, sigmas[step] * rows, **(extra_args or {}))
-        if callback is not None:
-            callback({"x": x, "i": step, "denoised": predicted})
-        slope, length = (x - predicted) / sigmas[step], sigmas[step + 1] - sigmas[step]
-        if not before:
-            ahead = x + slope * length
-            predicted = model(ahead, sigmas[step + 1] * rows, **(extra_args or {}))
-            mean = (slope + (ahead - predicted) / sigmas[step + 1]) / 2
-        elif len(before) == 1:
-            mean = (3 * slope - before[-1]) / 2
-        elif len(before) == 2:
-            mean = (23 * slope - 16 * before[-1] + 5 * before[-2]) / 12
-        else:
-            mean = (55 * slope - 59 * before[-1] + 37 * before[-2] - 9 * before[-3]) / 24
-        x = x + mean * length
-        before = [*before[-2:], slope]
-    return x / (1.0 + sigmas[-1] ** 2) ** 0.5
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InvalidRequest
 from ..controlnet.unit import ControlNetUnit
+from ..preprocessors.postprocess import needs_post_process
 from .comfy_graph import Graph, HostFacts, Link
 
 if TYPE_CHECKING:
@@ -34,12 +35,19 @@ class InitLinks:
 
 @dataclass
 class Wires:
-    """What units change on their way."""
+    """What units change on their way.
+
+    Attributes:
+        model, positive, negative: what is sampled with.
+        maps: the units' control images.
+        finish: the chain of units, where one of them has something to do after decoding; else None.
+    """
 
     model: Link
     positive: Link
     negative: Link
-    maps: list[Link]
+    maps: list[Link] = field(default_factory=list)
+    finish: Link | None = None
 
 
 def unit_place(index: int) -> str:
@@ -76,11 +84,15 @@ class Units:
             InvalidRequest: a unit without a picture, or without a model where its module needs one.
             MissingModel: its model is not there.
         """
+        chained: Link | None = None
         for index, unit in enumerate(self.request.units):
             if unit.enabled:
-                self._add(wires, f"{tag}unit{index + 1}", index, unit)
+                key = self._add(wires, f"{tag}unit{index + 1}", index, unit, chained)
+                chained = [key, 3]
+        if any(unit.enabled and needs_post_process(self._module(unit)) for unit in self.request.units):
+            wires.finish = chained
 
-    def _add(self, wires: Wires, name: str, index: int, unit: ControlNetUnit) -> None:
+    def _add(self, wires: Wires, name: str, index: int, unit: ControlNetUnit, before: Link | None) -> str:
         graph = self.graph
         image, mask, mode, module = self._pictures(index, unit)
         if self.init is not None and self.init.mask is not None and _follows_crop(self.request, unit):
@@ -102,6 +114,7 @@ class Units:
             image=image,
             mask=mask,
             latent=self.latent,
+            units=before,
             effective_region_mask=region,
             sd_model=wires.model if _works_in_the_model(module) else None,
             seed=self.seed if _draws(module) else None,
@@ -118,13 +131,18 @@ class Units:
         if unit.low_vram:
             text = "ComfyUI decides what stays in memory; the result is the same."
             graph.say(f"{unit_place(index)}.low_vram", "notice", text)
+        return key
+
+    def _module(self, unit: ControlNetUnit) -> str:
+        """The module that acts."""
+        if unit.module == "inpaint_only" and self.init is not None and self.init.mask is not None:
+            # The init mask already repaints only its inside: blending a second time would fight with it.
+            return "inpaint"
+        return unit.module
 
     def _pictures(self, index: int, unit: ControlNetUnit) -> tuple[Link, Link | None, str, str]:
         """Picture, mask, resize mode and module of a unit; the init picture stands in for a missing one."""
-        init, module = self.init, unit.module
-        if module == "inpaint_only" and init is not None and init.mask is not None:
-            # The init mask already repaints only its inside: blending a second time would fight with it.
-            module = "inpaint"
+        init, module = self.init, self._module(unit)
         if unit.image is not None:
             mask = None if unit.mask is None else [self.graph.picture(unit.mask), 1]
             return [self.graph.picture(unit.image), 0], mask, unit.resize_mode.value, module

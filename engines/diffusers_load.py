@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -289,13 +290,22 @@ def read_weights(path: Path) -> dict[str, Any]:
             return load_file(path)
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # safetensors, pickle, zip and OS errors all mean the same to the user
+        # Their own texts are not passed on: torch's advises to load the file in a way that runs its code.
         raise InvalidRequest(
-            f"The model file {path.name} cannot be read: {str(error)[:200]}",
+            f"The model file {path.name} cannot be read ({_what_is_wrong(error)}).",
             "Get the file again; a .ckpt with code inside has to be converted to .safetensors first.",
         ) from error
     while isinstance(loaded, dict) and "state_dict" in loaded:
         loaded = loaded["state_dict"]
     return {key: value for key, value in loaded.items() if hasattr(value, "shape")}
+
+
+def _what_is_wrong(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or "it cannot be opened"
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is damaged, or holds code, which is never run"
+    return "it is damaged, cut off, or no weight file"
 
 
 class _readable:

@@ -105,7 +105,7 @@ class ModelLists:
             places.ensure(self._file.parent)
             part.write_text(json.dumps(self._known(), ensure_ascii=False), "utf-8")
             part.replace(self._file)
-        except OSError as error:
+        except (OSError, ImgOpenError) as error:
             _log.info("the model list is not kept: %s", error)
 
 

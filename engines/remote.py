@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from ..api.client import Client, TaskAnswer
-from ..api.journal import UNFINISHED, Claim, Intent, Journal, Task
+from ..api.journal import UNFINISHED, Claim, Journal, Task
+from ..api.journal_rows import check_id
 from ..api.lease import Heartbeat, new_owner
 from ..api.profiles import Profile, load_profile
 from ..api.request import Request
@@ -29,18 +31,20 @@ from ..base.errors import (
     LinkRefused,
     ServerError,
     TaskFailed,
+    TaskTimeout,
     TaskUncertain,
 )
 from ..storage.fetch import Fetcher
 from ..storage.links import Linker
 from ..storage.pictures import Pictures
 from .remote_intent import final_request, make_intent
-from .remote_limits import slot
+from .remote_limits import check_seconds, slot, timeouts_within
+from .remote_notices import refused_result_link, with_notices
 from .remote_pictures import linker_for, pin_files, publish
 from .remote_poll import SUBMITTED, WORKED, Patience, Poller, UnknownTask
 from .remote_results import ResultStore
 from .remote_submit import Submitter
-from .types import Info, Progress, ProgressFn, Result, Stage
+from .types import Progress, ProgressFn, Result, Stage
 
 _Begin = Callable[[], Claim]
 _Send = Callable[[Task], Task]
@@ -99,14 +103,19 @@ class RemoteEngine:
         self.profile = load_profile(profile) if isinstance(profile, str) else profile
         self.journal = journal if journal is not None else Journal()
         self._linker = linker
+        check_seconds("the deadline", deadline_s)
+        check_seconds("the pause between questions", poll_s)
         self._patience = patience or Patience(
-            deadline_s=deadline_s or self.profile.deadline_s,
-            poll_s=poll_s or self.profile.poll_s,
+            deadline_s=self.profile.deadline_s if deadline_s is None else deadline_s,
+            poll_s=self.profile.poll_s if poll_s is None else poll_s,
             poll_most_s=self.profile.poll_most_s,
         )
         self._backoff = backoff or Backoff()
         self.client = client or Client(
-            self.profile, timeouts=timeouts, backoff=self._backoff, downloader=result_fetcher(self.profile)
+            self.profile,
+            timeouts=timeouts or timeouts_within(deadline_s),
+            backoff=self._backoff,
+            downloader=result_fetcher(self.profile),
         )
         self._store = ResultStore(self.journal, self.client, self._backoff)
 
@@ -139,7 +148,7 @@ class RemoteEngine:
         with self._holding(claim, job):
             stored = self._stored(claim)
             if stored is not None:
-                return self._with_notices(stored, claim.task, intent)
+                return with_notices(stored, claim.task, intent, request)
 
             def send(task: Task) -> Task:
                 return job.submitter.ensure(
@@ -150,7 +159,7 @@ class RemoteEngine:
                 self.profile, job.cancelled, lambda: self._tell(job, "queued", "other tasks run first")
             ):
                 result = self._run_claimed(claim, job, send)
-            return self._with_notices(result, claim.task, intent)
+            return with_notices(result, claim.task, intent, request)
 
     def submit(
         self,
@@ -202,6 +211,7 @@ class RemoteEngine:
 
         Raises: Unsupported on the cloud, NetworkError, ServerError (the server does not know the id).
         """
+        check_id(task_id)
         known = [
             task
             for task in self.journal.list(server=self.profile.base_url, profile=self.profile.name, most=-1)
@@ -242,11 +252,20 @@ class RemoteEngine:
 
     def _claim(self, job: _Job, begin: _Begin) -> Claim:
         """Take the row; while another thread or process works at the same intent, wait for that one."""
+        end = time.monotonic() + self._patience.deadline_s
         while True:
             claim = begin()
             if claim.kind != "elsewhere":
                 return claim
-            self._tell(job, "queued", f"task {claim.task.task_id} is already being worked at")
+            task_id = claim.task.task_id
+            if time.monotonic() > end:
+                raise TaskTimeout(
+                    f"Task {task_id} is still being worked at by another program after "
+                    f"{self._patience.deadline_s:g} s.",
+                    "It is not lost: run the same request again, or stop the other program.",
+                    task_id=task_id,
+                )
+            self._tell(job, "queued", f"task {task_id} is already being worked at")
             wait(0.25, job.cancelled)
 
     @contextlib.contextmanager
@@ -333,12 +352,7 @@ class RemoteEngine:
             self.journal.set_state(task.row_id, "failed", error.message)
             raise
         except LinkRefused as error:
-            raise LinkRefused(
-                f"{error.message} It is a result link of task {task.task_id}.",
-                "The task is finished and not lost. If results in your own network are meant to be fetched, "
-                "set allow_private_results in the profile and run the request again.",
-                task_id=task.task_id,
-            ) from error
+            raise refused_result_link(error, task) from error
         self._tell(job, "done", "", 1.0)
         return result
 
@@ -391,16 +405,3 @@ class RemoteEngine:
             "Run the request again to make it anew.",
             task_id=task.task_id,
         )
-
-    def _with_notices(self, result: Result, task: Task, intent: Intent) -> Result:
-        """What the user should know about the id under which the task really runs."""
-        if intent.own_id and task.task_id != intent.task_id:
-            place = "alwayson_scripts.id_task"
-            result.infos.append(
-                Info(
-                    place,
-                    "approximated",
-                    f"{intent.task_id!r} names another task on this server; this one is {task.task_id!r}.",
-                )
-            )
-        return result

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _log = get_logger("engines.remote")
 _GROWTH = 1.25
 _REFUSALS = 6  # answers such as "no such task" in a row before they are believed
+_LAST_WORD_S = 0.5  # a question that is asked just before the deadline gets this long
 _PREVIEW_S = 10.0
 _PREVIEW_BYTES = 16 * 1024 * 1024
 # Shares of the progress bar: before the server has the task, while it works, while results are fetched.
@@ -81,7 +82,11 @@ class Poller:
     def _wait_for(
         self, task_id: str, query_id: str, bell: threading.Event, cancelled: CancelledFn
     ) -> TaskAnswer:
-        start = time.monotonic()
+        end = time.monotonic() + self._patience.deadline_s
+
+        def left() -> float:
+            return end - time.monotonic()
+
         pause = self._patience.poll_s
         trouble = _Trouble(task_id, self._patience.unreachable_s)
         last = "no answer yet"
@@ -90,9 +95,7 @@ class Poller:
             try:
                 # The cloud's live query forgets past months; what it refuses the older one may know.
                 archived = self._dialect == "cloud" and trouble.refusals % 2 == 1
-                answer = self._client.task_answer(
-                    query_id, archived=archived, patient=False, cancelled=cancelled
-                )
+                answer = self._ask(query_id, archived, left(), cancelled)
             except ImgOpenError as error:
                 self._judge(error, trouble)
                 asked_pause = pause_after(error, 0.0)
@@ -104,9 +107,8 @@ class Poller:
                 if answer.verdict == "failed":
                     raise failure(task_id, info)
                 last = said(info)
-                self._previews.show(info, cancelled)
-            left = start + self._patience.deadline_s - time.monotonic()
-            if left <= 0:
+                self._previews.show(info, cancelled, left())
+            if left() <= 0:
                 raise TaskTimeout(
                     f"Task {task_id} is still not finished after {self._patience.deadline_s:g} s "
                     f"(server: {last}).",
@@ -114,8 +116,19 @@ class Poller:
                     f"or attach to it by its id {task_id}.",
                     task_id=task_id,
                 )
-            wait_or_bell(min(max(pause, asked_pause), left), bell, cancelled)
+            wait_or_bell(min(max(pause, asked_pause), left()), bell, cancelled)
             pause = min(pause * _GROWTH, max(self._patience.poll_most_s, self._patience.poll_s))
+
+    def _ask(self, query_id: str, archived: bool, left_s: float, cancelled: CancelledFn) -> TaskAnswer:
+        """One question, however the server keeps silent: the deadline holds, but for a last word."""
+        return interruptible(
+            lambda: self._client.task_answer(
+                query_id, archived=archived, patient=False, cancelled=cancelled
+            ),
+            cancelled,
+            bound_s=max(left_s, _LAST_WORD_S),
+            what=f"the question about task {query_id}",
+        )
 
     def _judge(self, error: ImgOpenError, trouble: _Trouble) -> None:
         """Return to ask again, or raise what ends the wait."""
@@ -175,18 +188,22 @@ class Previews:
         self._link = ""
         self._picture: NDArray[np.uint8] | None = None
 
-    def show(self, info: TaskInfo, cancelled: CancelledFn) -> None:
-        """Report one answer of a pending task; the fraction never goes back."""
+    def show(self, info: TaskInfo, cancelled: CancelledFn, within_s: float = _PREVIEW_S) -> None:
+        """Report one answer of a pending task; the fraction never goes back.
+
+        Args:
+            within_s: seconds that fetching the intermediate picture may take, 10 at most.
+        """
         state = info.temporary or TemporaryImage()
         if state.progress is not None:
             self._reached = max(self._reached, SUBMITTED + (WORKED - SUBMITTED) * state.progress)
         if state.image and state.image != self._link:
             self._link = state.image
-            self._picture = self._load(state.image, cancelled)
+            self._picture = self._load(state.image, cancelled, within_s)
         words = scrub(info.desc)[:200]
         self._report(Progress(self._reached, _stage(state.stage), words, self._picture))
 
-    def _load(self, link: str, cancelled: CancelledFn) -> NDArray[np.uint8] | None:
+    def _load(self, link: str, cancelled: CancelledFn, within_s: float) -> NDArray[np.uint8] | None:
         """The intermediate picture; a broken one is no reason to stop a paid task."""
 
         def load() -> NDArray[np.uint8]:
@@ -195,7 +212,8 @@ class Previews:
             return flatten_over_white(decode_picture(data, max_bytes=_PREVIEW_BYTES, source="preview"))
 
         try:
-            return interruptible(load, cancelled, bound_s=_PREVIEW_S, what="the intermediate picture")
+            bound_s = max(0.0, min(_PREVIEW_S, within_s))
+            return interruptible(load, cancelled, bound_s=bound_s, what="the intermediate picture")
         except Cancelled:
             raise
         except (ImgOpenError, OSError, ValueError) as error:

@@ -17,7 +17,7 @@ from ..api.journal import Journal, Task
 from ..api.retry import Backoff, CancelledFn, interruptible, repeat
 from ..api.tasks import ResultEntry, entries
 from ..base import places
-from ..base.errors import NetworkError, PictureError, TaskFailed
+from ..base.errors import ImgOpenError, NetworkError, PictureError, TaskFailed
 from ..base.log import scrub, scrub_json
 from ..base.pictures import decode_picture, flatten_over_white, from_data_url
 from .remote_pictures import without_pictures
@@ -73,7 +73,7 @@ class ResultStore:
                 "again as a new task if you want to pay for another try.",
                 task_id=task.task_id,
             )
-        folder = places.ensure(self.folder(task))
+        folder = self._made_folder(task)
         kept: list[tuple[ResultEntry, Path | None]] = []
         pictures: list[NDArray[np.uint8]] = []
         for index, entry in enumerate(found):
@@ -98,6 +98,13 @@ class ResultStore:
         files = [path for _, path in kept if path is not None] + [path for path, _ in control] + media
         self._journal.finish(task.row_id, described, [str(path) for path in files])
         return _result(described, pictures + [picture for _, picture in control], media)
+
+    def _made_folder(self, task: Task) -> Path:
+        folder = self.folder(task)
+        try:
+            return places.ensure(folder)
+        except OSError as error:
+            raise _cannot_keep(folder, error) from error
 
     def load(self, task: Task) -> Result | None:
         """The stored result of a `done` task, or None when a file is gone or damaged."""
@@ -224,9 +231,20 @@ def _ending(data: bytes) -> str:
 def _write(path: Path, data: bytes) -> Path:
     """Write a file in one step: whoever finds it finds all of it, after a crash too."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(part, "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(path)
+    try:
+        with open(part, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise _cannot_keep(path, error) from error
     return path
+
+
+def _cannot_keep(path: Path, error: OSError) -> ImgOpenError:
+    return ImgOpenError(
+        f"The result cannot be kept: {path} cannot be written ({error.strerror}).",
+        "Its folder must be a folder you can write to, with free space. The task is not lost: run the same "
+        "request again afterwards.",
+    )

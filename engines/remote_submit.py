@@ -15,8 +15,9 @@ from collections.abc import Callable
 
 from ..api.client import Client, is_unknown_task
 from ..api.journal import Journal, Task
+from ..api.models import TaskInfo
 from ..api.profiles import Profile
-from ..api.retry import Backoff, CancelledFn, pause_after, wait
+from ..api.retry import Backoff, CancelledFn, interruptible, pause_after, wait
 from ..api.sendable import Sendable
 from ..base.errors import (
     Busy,
@@ -32,13 +33,14 @@ from ..base.log import get_logger
 _log = get_logger("engines.remote")
 _LOOK_UPS = 3
 _LOOK_UP_MOST_S = 60.0
+_LAST_WORD_S = 0.5
 
 
 class Submitter:
     """Brings rows of one journal to one server.
 
     Args:
-        busy_s: how long a server that answers "busy" is tried again.
+        busy_s: how long a server that answers "busy", or not at all, is tried again.
         told: receives short texts for the progress line.
     """
 
@@ -100,14 +102,12 @@ class Submitter:
 
         False comes from gateways only: how the cloud answers about an unknown id is not published.
         """
-        end = time.monotonic() + _LOOK_UP_MOST_S
+        end = time.monotonic() + min(_LOOK_UP_MOST_S, self._busy_s)
         for attempt in range(_LOOK_UPS):
             try:
                 # What the cloud has archived (before this month) only the older query knows.
                 archived = not self._repeat_is_safe and attempt + 1 == _LOOK_UPS
-                info = self._client.task_info(
-                    task.query_id, archived=archived, patient=False, cancelled=cancelled
-                )
+                info = self._ask(task, archived, end - time.monotonic(), cancelled)
             except (NetworkError, ServerError, InvalidRequest) as error:
                 if self._repeat_is_safe and is_unknown_task(error):
                     return False
@@ -124,6 +124,16 @@ class Submitter:
                 return None
             wait(pause, cancelled)
         return None
+
+    def _ask(self, task: Task, archived: bool, left_s: float, cancelled: CancelledFn) -> TaskInfo:
+        return interruptible(
+            lambda: self._client.task_info(
+                task.query_id, archived=archived, patient=False, cancelled=cancelled
+            ),
+            cancelled,
+            bound_s=max(left_s, _LAST_WORD_S),
+            what=f"the question about task {task.query_id}",
+        )
 
     def _send(self, task: Task, owner: str, request: Sendable, cancelled: CancelledFn) -> Task:
         """Submit, and repeat what is certainly safe to repeat."""
@@ -142,14 +152,15 @@ class Submitter:
                 wait(pause, cancelled)
             except NetworkError as error:
                 self._journal.mark_not_sent(task.row_id, "prepared", error.message)
-                if attempt + 1 >= self._backoff.attempts:
+                if attempt + 1 >= self._backoff.attempts or time.monotonic() > give_up:
                     raise
                 self._told("the server cannot be reached; trying again")
                 wait(self._backoff.pause(attempt), cancelled)
             except TaskUncertain as error:
                 if self.look_up(task, cancelled) is True:
                     return self._journal.get(task.row_id)
-                if not self._repeat_is_safe or attempt + 1 >= self._backoff.attempts:
+                tired = attempt + 1 >= self._backoff.attempts or time.monotonic() > give_up
+                if not self._repeat_is_safe or tired:
                     raise self._uncertain(task, error.message) from error
                 self._told("no answer to the submit; sending it again under the same id")
                 wait(self._backoff.pause(attempt), cancelled)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from ..api.journal import FINISHED, UNFINISHED, Journal, Task
 from ..api.profiles import URL_NAME, Profile, load_profile, profile_for_url
-from ..base.errors import InvalidRequest, ProfileError
+from ..base.errors import Cancelled, InvalidRequest, ProfileError
 from ..base.log import scrub_json
+from .console import StopSignal, after_stop, print_result
 from .remote import RemoteEngine
 from .remote_tools import ToolRunner
-from .save import save_result
+from .save import folder_argument, prepare_folder, save_result
 from .types import Progress, ProgressFn
 
 _DAY_S = 86400.0
+_DAYS_MOST = 100_000.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action = actions.add_parser(name, help=text, description=text)
         action.add_argument("task_id", metavar="ID")
         if name == "resume":
-            action.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the pictures")
+            action.add_argument(
+                "--out", type=folder_argument, required=True, metavar="DIR", help="for the pictures"
+            )
     purge = actions.add_parser("purge", help="remove finished tasks and their pictures from this machine")
     purge.add_argument("--days", type=float, default=30.0, help="only those older than this (default 30)")
 
@@ -51,9 +55,7 @@ def run(args: argparse.Namespace, journal: Journal | None = None, progress: Prog
     elif action == "show":
         print(json.dumps(_shown(journal.show(args.task_id)), ensure_ascii=False, indent=2))
     elif action == "resume":
-        result = _engine(journal, args.task_id).attach(args.task_id, progress or _print_progress)
-        for path in [*save_result(result, args.out, "png"), *result.media]:
-            print(path)
+        return _resume(args, journal, progress or _print_progress)
     elif action in ("retry", "drop"):
         task = journal.resolve(args.task_id, action)
         print(f"{task.task_id} is {task.state} now; run its request again.")
@@ -61,9 +63,22 @@ def run(args: argparse.Namespace, journal: Journal | None = None, progress: Prog
         _engine(journal, args.task_id).cancel(args.task_id)
         print(f"{args.task_id} is {journal.show(args.task_id).state}.")
     else:
+        if not 0 <= args.days <= _DAYS_MOST:
+            raise InvalidRequest.field("--days", args.days, f"from 0 to {_DAYS_MOST:.0f}")
         gone = journal.purge(older_than_s=args.days * _DAY_S)
         print(f"Removed {len(gone)} finished tasks and their files.")
     return 0
+
+
+def _resume(args: argparse.Namespace, journal: Journal, progress: ProgressFn) -> int:
+    engine = _engine(journal, args.task_id)
+    folder = prepare_folder(args.out)
+    with StopSignal() as stop:
+        try:
+            result = engine.attach(args.task_id, progress, stop)
+        except Cancelled as error:
+            raise after_stop(error, journal, engine.profile.dialect) from error
+    return print_result(result, save_result(result, folder, "png"))
 
 
 def _engine(journal: Journal, task_id: str) -> RemoteEngine:
@@ -97,4 +112,4 @@ def _shown(task: Task) -> dict[str, Any]:
 
 
 def _print_progress(report: Progress) -> None:
-    print(f"{report.fraction:4.0%} {report.stage} {report.message}".rstrip())
+    print(f"{report.fraction:4.0%} {report.stage} {report.message}".rstrip(), file=sys.stderr)

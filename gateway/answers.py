@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -32,6 +33,12 @@ class TooLarge(InvalidRequest):
     code = "body_too_large"
 
 
+class TooSlow(InvalidRequest):
+    """The request body did not arrive in time."""
+
+    code = "body_too_slow"
+
+
 class LinkGone(InvalidRequest):
     """A result link whose time is over."""
 
@@ -44,11 +51,21 @@ _STATUS: tuple[tuple[type[ImgOpenError], int], ...] = (
     (TaskConflict, 409),
     (UnknownTask, 404),
     (TooLarge, 413),
+    (TooSlow, 408),
     (LinkGone, 410),
     (InvalidRequest, 400),
     (PictureError, 400),
     (MissingModel, 400),
 )
+
+
+def cannot_use(path: Path, error: Exception) -> InvalidRequest:
+    """The error for a file of the data folder that is not what it should be, or may not be touched."""
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return InvalidRequest(
+        f"{path} cannot be used: {reason}.",
+        "Check its permissions, move it away, or give the gateway another folder with --data.",
+    )
 
 
 def success(data: dict[str, Any]) -> web.Response:

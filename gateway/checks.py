@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from ..api.request import Request
+from ..api.request_fields import too_deep
 from ..base.errors import InvalidRequest
 from .settings import Settings
 
 _LONGEST_ID = 200
+_MOST_VALUES = 100_000
+_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")  # pairs match too; then every text is looked at
 
 
 def parse_body(data: bytes) -> dict[str, Any]:
     """The JSON object in a request's body.
 
     Raises:
-        InvalidRequest: empty, not UTF-8, not JSON (NaN and Infinity are not), or no object.
+        InvalidRequest: empty, not UTF-8, not JSON (NaN and Infinity are not), no object, nested too deeply,
+            too many values, or a text with half a character.
     """
+    _check_number_of_values(data)
     try:
         value = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -26,6 +32,10 @@ def parse_body(data: bytes) -> dict[str, Any]:
         ) from error
     if not isinstance(value, dict):
         raise InvalidRequest.field("body", value, "a JSON object")
+    if too_deep(value):
+        raise InvalidRequest("The body is nested too deeply.", "Send a plain request.", field="body")
+    if _HALF_CHARACTER.search(data):
+        _check_texts(value, "")
     return value
 
 
@@ -57,6 +67,10 @@ def check_request(body: dict[str, Any], operation: str, settings: Settings) -> R
     if len(request.id_task) > _LONGEST_ID:
         raise InvalidRequest.field(
             "alwayson_scripts.id_task", request.id_task, f"at most {_LONGEST_ID} characters long"
+        )
+    if request.id_task and not request.id_task.strip():
+        raise InvalidRequest.field(
+            "alwayson_scripts.id_task", request.id_task, "a text that is not blank, or left out"
         )
     if operation == "sd_image2image_v2" and not request.init_image:
         raise InvalidRequest.field(
@@ -96,6 +110,34 @@ def _check_limits(request: Request, settings: Settings) -> None:
     for name, steps in (("steps", request.steps), ("hr_second_pass_steps", request.hr_second_pass_steps)):
         if steps > settings.max_steps:
             raise InvalidRequest.field(name, steps, f"at most {settings.max_steps} on this server")
+
+
+def _check_number_of_values(data: bytes) -> None:
+    """Before parsing, which makes a hundred bytes out of two. Commas in prompts count too; there is room."""
+    count = data.count(b",") + data.count(b"{") + data.count(b"[")
+    if count > _MOST_VALUES:
+        raise InvalidRequest(
+            f"The body has {count} commas and brackets, at most {_MOST_VALUES} are read.",
+            "Pictures belong into one text each (base64), not into lists of numbers.",
+            field="body",
+        )
+
+
+def _check_texts(value: Any, place: str) -> None:
+    """Refuses texts that cannot be written as UTF-8. Half a character (a lone surrogate) can be neither kept
+    in the database nor sent on; JSON allows it as an escape. The value is known not to be deep."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_texts(key, place or "body")
+            _check_texts(item, f"{place}.{key}" if place else key)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_texts(item, f"{place}[{index}]")
+    elif isinstance(value, str):
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InvalidRequest.field(place, value, "text without halves of characters") from error
 
 
 def _refuse_constant(name: str) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base import places
-from ..base.errors import InvalidRequest
 from .settings import DEFAULT_HOST, DEFAULT_PORT, MEBIBYTE, Settings
 
 if TYPE_CHECKING:
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from ..engines.types import Engine
     from .server import Rows
     from .worker import Previewer
-
-_SHUTDOWN_S = 3.0
-_LINGER_S = 1.0  # how long a refused body is still read, so that its sender sees the answer
 
 _DESCRIPTION = """\
 Serves the Img Open API over this machine's engine: the three sd submits, the model list, both task queries,
@@ -80,6 +76,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     limits.add_argument(
         "--body-limit", type=int, default=64, metavar="MIB", help="request body (default: 64)"
     )
+    limits.add_argument(
+        "--body-seconds", type=float, default=120.0, metavar="S",
+        help="time for a request body to arrive (default: 120)",
+    )  # fmt: skip
+    limits.add_argument("--connections", type=int, default=256, help="open at once (default: 256)")
     limits.add_argument(
         "--picture-limit", type=int, default=64, metavar="MIB", help="one fetched picture (default: 64)"
     )
@@ -149,6 +150,8 @@ def settings_from(args: argparse.Namespace) -> Settings:
         public_url=args.public_url,
         queue_size=args.queue,
         body_limit=args.body_limit * MEBIBYTE,
+        body_seconds=args.body_seconds,
+        connections=args.connections,
         picture_limit=args.picture_limit * MEBIBYTE,
         fetch_seconds=args.fetch_seconds,
         link_seconds=args.link_hours * 3600,
@@ -201,29 +204,17 @@ async def _run(
     previewer: Previewer | None,
     say: Callable[[str], None],
 ) -> None:
-    from aiohttp import web
-
+    from .door import listening
     from .server import make_app
 
-    # The access log would show result links, which are keys to pictures.
     app = make_app(engine, settings, rows=rows, previewer=previewer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S, lingering_time=_LINGER_S)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
-        except OSError as error:
-            raise InvalidRequest.field(
-                "--port", settings.port, f"free to listen on at {settings.host} ({error.strerror or error})"
-            ) from error
-        url = _url(settings.host, runner.addresses[0][1])
+    async with listening(app, settings) as port:
+        url = _url(settings.host, port)
         stop = _stop_event()
         say(f"Listening on {url}")
         say(f"Engine: {engine.name}. Use it with: img-open submit REQUEST.json --url {url}")
         await stop.wait()
         say("Stopping; unfinished tasks are kept for the next start.")
-    finally:
-        await runner.cleanup()
 
 
 def _stop_event() -> asyncio.Event:

@@ -8,6 +8,7 @@ from typing import IO
 
 from ..base.errors import InvalidRequest
 from ..base.places import ensure
+from .answers import cannot_use
 
 
 class FolderLock:
@@ -21,9 +22,13 @@ class FolderLock:
         """Takes the lock, making the folder where it is missing.
 
         Raises:
-            InvalidRequest: another gateway works on this folder.
+            InvalidRequest: another gateway works on this folder, or the folder cannot be used.
         """
-        file = (ensure(self._folder) / "gateway.lock").open("ab")
+        path = ensure(self._folder) / "gateway.lock"
+        try:
+            file = path.open("ab")
+        except OSError as error:
+            raise cannot_use(path, error) from error
         try:
             _lock(file)
         except OSError as error:

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..base.places import ensure
-from .answers import LinkGone, UnknownTask
+from .answers import LinkGone, UnknownTask, cannot_use
 
 _TOKEN = re.compile(
     r"(?P<name>[0-9a-f]{32})-(?P<expires>[0-9a-f]{1,12})-(?P<mac>[0-9a-f]{32})\.(?P<end>jpg|png)"
@@ -31,11 +31,18 @@ class Results:
     Args:
         folder: the gateway's data folder; pictures go below it, the secret beside them.
         life_s: seconds a link works.
+
+    Raises:
+        InvalidRequest: the folder or the secret in it cannot be used.
     """
 
     def __init__(self, folder: Path, life_s: float) -> None:
         self._folder = ensure(folder / "results")
-        self._secret = _own_secret(folder / "link-secret")
+        path = folder / "link-secret"
+        try:
+            self._secret = _own_secret(path)
+        except OSError as error:
+            raise cannot_use(path, error) from error
         self._life_s = life_s
 
     def save(self, data: bytes, ending: str) -> str:

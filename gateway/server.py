@@ -13,14 +13,15 @@ from ..base.errors import ImgOpenError, InvalidRequest
 from ..base.log import get_logger
 from ..engines.types import Engine
 from ..storage.fetch import Fetcher
-from .answers import TooLarge, failure, plain_failure, success
+from .answers import failure, plain_failure, success
 from .auth import Guard, Keys
+from .bodies import Bodies
 from .checks import check_request, number_field, parse_body, text_field
 from .lock import FolderLock
 from .previews import MapMaker
 from .replies import model_rows, task_data, tool_data
 from .results import Results
-from .settings import MEBIBYTE, Settings
+from .settings import Settings
 from .tasks import Task, TaskStore
 from .worker import Previewer, Worker
 
@@ -50,6 +51,7 @@ class Gateway:
         self._guard = guard
         self._engine = engine
         self._rows = rows
+        self._bodies = Bodies(settings.body_limit, settings.body_seconds)
         self._store = TaskStore(settings.data_dir / "tasks.sqlite3")
         self._results = Results(settings.data_dir, settings.link_seconds)
         fetcher = Fetcher(
@@ -82,28 +84,29 @@ class Gateway:
             self._guard.check_host(request.headers)
             if not request.path.startswith(_OPEN_PATHS):
                 request["owner"] = self._guard.owner(request.headers)
-            if (request.content_length or 0) > self._settings.body_limit:
-                raise self._too_large()
+            self._bodies.check_length(request.content_length)
             return await handler(request)
         except ImgOpenError as error:
             return failure(error)
-        except web.HTTPRequestEntityTooLarge:
-            return failure(self._too_large())
         except web.HTTPException as error:
             if error.status < 400:
                 raise
             return plain_failure(error.status, f"{request.method} {request.path[:200]}: {error.reason}.")
-        except (ConnectionError, asyncio.CancelledError):
-            raise  # the caller is gone: nobody to answer
+        except (ConnectionError, web.RequestPayloadError):
+            # Most often the caller is gone. Raised again, aiohttp would log it as our error.
+            return plain_failure(400, "The body broke off.", {"error": "body_cut_off"})
+        except asyncio.CancelledError:
+            raise
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
             return plain_failure(500, "Internal error; the server's log says more.", {"error": "internal"})
 
     def _submit(self, operation: str) -> Handler:
         async def submit(request: web.Request) -> web.Response:
-            data = await request.read()
-            task, is_new = await asyncio.to_thread(self._file_request, request["owner"], operation, data)
-            return self._filed(task, is_new)
+            def file(data: bytes) -> tuple[Task, bool]:
+                return self._file_request(request["owner"], operation, data)
+
+            return self._filed(*await self._bodies.read_by(request, file))
 
         return submit
 
@@ -115,9 +118,11 @@ class Gateway:
 
     async def submit_preview(self, request: web.Request) -> web.Response:
         """tool/cnt/preview: the map of a module with its default sliders."""
-        data = await request.read()
-        task, is_new = await asyncio.to_thread(self._file_preview, request["owner"], data)
-        return self._filed(task, is_new)
+
+        def file(data: bytes) -> tuple[Task, bool]:
+            return self._file_preview(request["owner"], data)
+
+        return self._filed(*await self._bodies.read_by(request, file))
 
     def _file_preview(self, owner: str, data: bytes) -> tuple[Task, bool]:
         from ..controlnet.modules import find_module
@@ -149,7 +154,7 @@ class Gateway:
         return await self._task_info(request, "id_task")
 
     async def _task_info(self, request: web.Request, id_name: str) -> web.Response:
-        task_id = text_field(parse_body(await request.read()), "businessTaskId")
+        task_id = await self._asked_id(request)
 
         def answer() -> dict[str, Any]:
             task = self._store.find(request["owner"], "sd", task_id)
@@ -163,7 +168,7 @@ class Gateway:
         code = request.match_info["code"]
         if code != CNT_PREVIEW:
             raise InvalidRequest.field("toolCode", code, f"{CNT_PREVIEW!r}, the only tool of this server")
-        task_id = text_field(parse_body(await request.read()), "businessTaskId")
+        task_id = await self._asked_id(request)
 
         def answer() -> dict[str, Any]:
             task = self._store.find(request["owner"], "tool", task_id)
@@ -173,7 +178,7 @@ class Gateway:
 
     async def cancel(self, request: web.Request) -> web.Response:
         """sd/v2/cancelTask (gateway dialect)."""
-        task_id = text_field(parse_body(await request.read()), "businessTaskId")
+        task_id = await self._asked_id(request)
 
         def answer() -> dict[str, Any]:
             task = self._store.want_cancel(request["owner"], "sd", task_id)
@@ -183,9 +188,12 @@ class Gateway:
 
         return success(await asyncio.to_thread(answer))
 
+    async def _asked_id(self, request: web.Request) -> str:
+        return text_field(await self._bodies.read_by(request, parse_body), "businessTaskId")
+
     async def model_list(self, request: web.Request) -> web.Response:
         """sd/v2/queryModelList."""
-        body = parse_body(await request.read())
+        body = await self._bodies.read_by(request, parse_body)
         size = number_field(body, "pageSize", 10, 1000)
         page = number_field(body, "pageNum", 1, 1_000_000)
         rows = await asyncio.to_thread(lambda: model_rows(self._rows(), body))
@@ -212,12 +220,6 @@ class Gateway:
     def _links(self, request: web.Request) -> Callable[[str], str]:
         base = self._settings.public_url.rstrip("/") or f"{request.scheme}://{request.host}"
         return lambda name: base + self._results.path_for(name)
-
-    def _too_large(self) -> TooLarge:
-        return TooLarge(
-            f"The body is larger than this server takes ({self._settings.body_limit / MEBIBYTE:g} MiB).",
-            "Send smaller pictures, or links instead of data URLs.",
-        )
 
 
 def make_app(

@@ -11,6 +11,8 @@ from ..base.errors import InvalidRequest
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8170
 MEBIBYTE = 1024 * 1024
+_HOUR_S = 3600
+_DAY_S = 24 * _HOUR_S
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Settings:
         body_limit: largest request body in bytes.
         picture_limit: largest fetched picture in bytes.
         pixel_limit: largest picture in pixels.
+        body_seconds: time for a request body to arrive.
+        connections: open connections at once; further ones are closed as they come.
         fetch_seconds: time for one link.
         link_seconds: life of a result link, from the query that hands it out.
         keep_seconds: how long finished tasks and their results are kept.
@@ -45,6 +49,8 @@ class Settings:
     body_limit: int = 64 * MEBIBYTE
     picture_limit: int = 64 * MEBIBYTE
     pixel_limit: int = 64_000_000
+    body_seconds: float = 120.0
+    connections: int = 256
     fetch_seconds: float = 60.0
     link_seconds: float = 24 * 3600.0
     keep_seconds: float = 7 * 24 * 3600.0
@@ -70,20 +76,24 @@ class Settings:
             raise InvalidRequest.field("--port", self.port, "0 (any free one) to 65535")
         if self.public_url and not self.public_url.startswith(("http://", "https://")):
             raise InvalidRequest.field("--public-url", self.public_url, "an http:// or https:// address")
-        positive = {
-            "--queue": self.queue_size,
-            "--body-limit": self.body_limit,
-            "--picture-limit": self.picture_limit,
-            "--fetch-seconds": self.fetch_seconds,
-            "--link-hours": self.link_seconds,
-            "--keep-days": self.keep_seconds,
-            "--max-side": self.max_side,
-            "--max-images": self.max_images,
-            "--max-steps": self.max_steps,
+        # In the units of the command line, whose names these are.
+        bounded: dict[str, tuple[float, float]] = {
+            "--queue": (self.queue_size, 10_000),
+            "--connections": (self.connections, 10_000),
+            "--body-limit": (-(-self.body_limit // MEBIBYTE), 1024),
+            "--body-seconds": (self.body_seconds, _HOUR_S),
+            "--picture-limit": (-(-self.picture_limit // MEBIBYTE), 1024),
+            "pixel_limit": (self.pixel_limit, 1_000_000_000),
+            "--fetch-seconds": (self.fetch_seconds, _HOUR_S),
+            "--link-hours": (self.link_seconds / _HOUR_S, 24 * 366),
+            "--keep-days": (self.keep_seconds / _DAY_S, 10 * 366),
+            "--max-side": (self.max_side, 16_384),
+            "--max-images": (self.max_images, 10_000),
+            "--max-steps": (self.max_steps, 10_000),
         }
-        for name, value in positive.items():
-            if not value > 0:
-                raise InvalidRequest.field(name, value, "more than 0")
+        for name, (value, most) in bounded.items():
+            if not 0 < value <= most:  # NaN is neither
+                raise InvalidRequest.field(name, value, f"more than 0, at most {most}")
 
 
 def is_loopback(host: str) -> bool:

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..base.errors import Busy
-from .answers import TaskConflict, UnknownTask
+from .answers import TaskConflict, UnknownTask, cannot_use
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 Family = Literal["sd", "tool"]
 MAX_STARTS = 3
+_INCREMENTAL = 2  # SQLite's number for auto_vacuum = INCREMENTAL
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tasks (
@@ -89,13 +90,22 @@ class Task:
 
 
 class TaskStore:
-    """All tasks of one gateway. Every method is one transaction and may be called from any thread."""
+    """All tasks of one gateway. Every method is one transaction and may be called from any thread.
+
+    Raises:
+        InvalidRequest: the file cannot be used, or is no task file.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.touch(mode=0o600)  # requests are their owners' business, whatever the folder's mode
-        with self._connection() as db:
-            db.executescript(_SCHEMA)
+        try:
+            path.touch(mode=0o600)  # requests are their owners' business, whatever the folder's mode
+            with self._connection() as db:
+                _let_it_shrink(db)
+                db.executescript(_SCHEMA)
+                db.execute(f"SELECT {_COLUMNS}, body, created, finished, starts FROM tasks LIMIT 0")
+        except (OSError, sqlite3.Error) as error:
+            raise cannot_use(path, error) from error
 
     def submit(
         self, key_id: str, family: Family, task_id: str, operation: str, body: dict[str, Any], limit: int
@@ -244,6 +254,9 @@ class TaskStore:
             rows = db.execute("SELECT output FROM tasks WHERE finished < ?", (before,)).fetchall()
             db.execute("DELETE FROM tasks WHERE finished < ?", (before,))
             db.execute("COMMIT")
+            # Bodies that went left free pages behind, whether or not a task was old enough.
+            # (`execute` would take one step of it, a page.)
+            db.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
         return [name for (text,) in rows for name in _output(text).files()]
 
     def known_files(self) -> set[str]:
@@ -266,6 +279,14 @@ class TaskStore:
             yield db
         finally:
             db.close()  # an open transaction is rolled back
+
+
+def _let_it_shrink(db: sqlite3.Connection) -> None:
+    """Lets free pages be given back to the disk; a file of an earlier version is rewritten once."""
+    (mode,) = db.execute("PRAGMA auto_vacuum").fetchone()
+    if mode != _INCREMENTAL:
+        db.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
+        db.execute("VACUUM")
 
 
 def body_digest(operation: str, body: dict[str, Any]) -> str:
@@ -306,6 +327,8 @@ def _output(text: str) -> Output:
 def _end(
     db: sqlite3.Connection, seq: int, state: State, description: str, output: Output, only_from: State
 ) -> None:
+    # An error may quote anything; a lone surrogate is no text that SQLite takes, and the task must end.
+    description = description.encode("utf-8", "backslashreplace").decode("utf-8")
     db.execute(
         "UPDATE tasks SET state = ?, description = ?, output = ?, finished = ?, body = NULL"
         " WHERE seq = ? AND state = ?",

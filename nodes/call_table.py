@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .common_fields import PROFILE
 from .fields import NodeTable, Out, integer, line, text
-from .operation_tables import PROFILE
 
 API_CALL = NodeTable(
     id="ImgOpenApiCall",

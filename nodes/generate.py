@@ -28,7 +28,7 @@ _NO_MAPS = "There is no control image: the request has no unit that hands one ou
 
 
 class ImgOpenGenerate(io.ComfyNode):
-    """Local: expands into nodes, so that the host's cache, previews and interrupt apply. Remote: as Remote Submit.
+    """Local: expands into nodes, for the host's cache, previews and interrupt. Remote: as Remote Submit.
 
     There is no `fingerprint_inputs`: an unchanged node keeps its result, a random seed (-1) included.
     """
@@ -79,6 +79,7 @@ def where(run_on: str, request: Request, facts: HostFacts, profile: str) -> tupl
 def host_facts() -> HostFacts:
     """What this ComfyUI has: models by the names its loaders use, and nodes of other packs."""
     import folder_paths
+
     import nodes as host_nodes
 
     from ..engines.comfy import HostFacts

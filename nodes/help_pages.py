@@ -44,7 +44,8 @@ def _words(table: NodeTable) -> dict[str, Any]:
 def parameters(table: NodeTable, words: dict[str, Any], locale: str) -> str:
     """The tables of a help page in one language, with the markers around them."""
     head = _HEADS[locale]
-    lines = [START, "", "| " + " | ".join(head[:4]) + " |", "| --- | --- | --- | --- |"]
+    lines = [START, "", *_picture(table, words, locale)]
+    lines += ["| " + " | ".join(head[:4]) + " |", "| --- | --- | --- | --- |"]
     for field in table.inputs:
         tooltip = words["inputs"][field.id]["tooltip"]
         lines.append(f"| `{field.id}` | {_type(field)} | {_default(field)} | {tooltip} |")
@@ -52,6 +53,13 @@ def parameters(table: NodeTable, words: dict[str, Any], locale: str) -> str:
     for number, out in enumerate(table.outputs):
         lines.append(f"| `{out.name}` | {out.socket} | {words['outputs'][str(number)]['tooltip']} |")
     return "\n".join([*lines, "", END])
+
+
+def _picture(table: NodeTable, words: dict[str, Any], locale: str) -> list[str]:
+    """The node as the browser test saw it (tests/browser/keep_pictures.py), where there is such a picture."""
+    if not page(table, locale).with_suffix(".png").is_file():
+        return []
+    return [f"![{words['display_name']}]({table.id}/{locale}.png)", ""]
 
 
 def page(table: NodeTable, locale: str) -> Path:

@@ -25,7 +25,7 @@ class ImgOpenNoise(io.ComfyNode):
 
     @classmethod
     def execute(cls, **inputs: Any) -> io.NodeOutput:
-        from ..engines.comfy_sampling import NoiseSource
+        from ..engines.comfy_noise import NoiseSource
 
         values = {**NOISE.defaults(), **inputs}
         check_choice("source", values["source"], SOURCES)
@@ -55,7 +55,8 @@ class ImgOpenSigmas(io.ComfyNode):
     def execute(cls, **inputs: Any) -> io.NodeOutput:
         import torch
 
-        from ..engines.comfy_sampling import NoiseSource, WebUiSampler, chosen_sampler, plan_run
+        from ..engines.comfy_noise import NoiseSource
+        from ..engines.comfy_sampling import WebUiSampler, chosen_sampler, plan_run
 
         values = {**SIGMAS.defaults(), **inputs}
         check_choice("run", values["run"], RUNS)

@@ -54,7 +54,8 @@ PROMPT = NodeTable(
             "network_tags",
             NETWORK_TAGS,
             "apply",
-            "LoRA tags. apply: they are taken out and the files applied. drop: only taken out. keep: they stay "
+            "LoRA tags. apply: they are taken out and the files applied. drop: only taken out. keep: "
+            "they stay "
             "in the text, as in the web UI's negative prompt.",
         ),
         integer(
@@ -62,7 +63,8 @@ PROMPT = NodeTable(
             20,
             1,
             10000,
-            "Model calls of the first pass, for prompt editing: the sampler's steps, twice as many for samplers "
+            "Model calls of the first pass, for prompt editing: the sampler's steps, twice as many "
+            "for samplers "
             "of second order (Heun, DPM2, DPM++ SDE ...).",
         ),
         integer(
@@ -92,7 +94,8 @@ NOISE = NodeTable(
     id="ImgOpenNoise",
     title="Noise per Image (Img Open)",
     category="Img Open/Local",
-    description="The web UI's noise: picture k has the seed + k and its own generator, so that a picture does not "
+    description="The web UI's noise: picture k has the seed + k and its own generator, so that a "
+    "picture does not "
     "depend on the batch it is made in.",
     inputs=(
         _seed("seed", "Seed of the request's first picture."),
@@ -103,7 +106,8 @@ NOISE = NodeTable(
             "source",
             SOURCES,
             "cpu",
-            "Where the random numbers are drawn. cpu: as ComfyUI. nv: the numbers of NVIDIA cards, which the web "
+            "Where the random numbers are drawn. cpu: as ComfyUI. nv: the numbers of NVIDIA cards, "
+            "which the web "
             "UI uses by default, computed on any machine. gpu: this machine's own card.",
         ),
         integer(
@@ -126,7 +130,8 @@ SIGMAS = NodeTable(
     id="ImgOpenSigmas",
     title="Web-UI Sampler (Img Open)",
     category="Img Open/Local",
-    description="Sampler and sigmas by the web UI's names, with its step rules for image to image and hires fix.",
+    description="Sampler and sigmas by the web UI's names, with its step rules for image to image "
+    "and hires fix.",
     inputs=(
         socket("model", "MODEL", "The model whose sigmas count.", required=True),
         combo(
@@ -148,7 +153,8 @@ SIGMAS = NodeTable(
             "run",
             RUNS,
             "txt2img",
-            "txt2img: all steps, from pure noise. img2img: int(strength x steps) + 1 steps at the end. hires: all "
+            "txt2img: all steps, from pure noise. img2img: int(strength x steps) + 1 steps at the "
+            "end. hires: all "
             "steps, at the end of a longer schedule.",
         ),
         number("denoising_strength", 0.75, 0.0, 1.0, "For img2img and hires: how much is painted anew."),
@@ -163,7 +169,8 @@ GUIDER = NodeTable(
     id="ImgOpenGuider",
     title="Web-UI Guider (Img Open)",
     category="Img Open/Local",
-    description="Guidance with prompt editing by step, AND with its weights, and the web UI's way of inpainting.",
+    description="Guidance with prompt editing by step, AND with its weights, and the web UI's way of "
+    "inpainting.",
     inputs=(
         socket("model", "MODEL", "The model.", required=True),
         socket("positive", "CONDITIONING", "Positive conditioning.", required=True),
@@ -197,7 +204,8 @@ RESIZE = NodeTable(
             "resize_mode",
             REQUEST_RESIZE_MODES,
             "Crop and Resize",
-            "Just Resize stretches. Crop and Resize covers and cuts. Resize and Fill fits and stretches the edge "
+            "Just Resize stretches. Crop and Resize covers and cuts. Resize and Fill fits and "
+            "stretches the edge "
             "rows over the rest. The last one leaves the picture: its latent is to be resized.",
         ),
         _WIDTH,
@@ -286,7 +294,8 @@ INPAINT = NodeTable(
             "inpainting_fill",
             FILL_MODES,
             "original",
-            "latent noise: the masked part starts as the picture's own noise. latent nothing: as zeros. fill and "
+            "latent noise: the masked part starts as the picture's own noise. latent nothing: as "
+            "zeros. fill and "
             "original leave the latent (fill is done on the picture before).",
         ),
         socket("model", "MODEL", "For latent noise: its latent scale counts."),

@@ -9,15 +9,21 @@ locale are then written by `help_pages.refresh()`, which this calls. Tests fail 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 from . import help_pages
 from . import operation_page_texts as texts
 from .fields import NodeTable
+from .operation_list import FILE, as_json, published_tables
 from .operation_tables import OperationNode, chinese_words, follows, group_name, published_operations
 
 
 def refresh() -> None:
     """Rewrite the words and pages of the published operations."""
+    stored = {node.operation.id: as_json(node.table) for node in published_operations()}
+    FILE.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    published_tables.cache_clear()
     file = help_pages.locale_file("zh")
     words = json.loads(file.read_text("utf-8"))
     for node in published_operations():
@@ -28,7 +34,8 @@ def refresh() -> None:
             path = help_pages.page(node.table, locale)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")
-    help_pages.refresh()
+    # In a process of its own: the tables were read when this one began.
+    subprocess.run([sys.executable, "-m", help_pages.__name__], check=True)
 
 
 def english_page(node: OperationNode) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_execution.graph_utils import ExecutionBlocker
 
-from ..api.operation_outputs import Outputs, outputs_of
 from ..base.errors import PictureError, TaskFailed
 from .fields import Out
 from .pixels import to_image
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..api.catalogue import Operation
+    from ..api.operation_outputs import Outputs
     from ..engines.types import Result
 
 
@@ -27,6 +27,8 @@ def outputs(operation: Operation, outs: tuple[Out, ...], result: Result) -> list
     Raises:
         TaskFailed: every picture is withheld by the server's content check.
     """
+    from ..api.operation_outputs import outputs_of
+
     if result.withheld and not result.images:
         raise TaskFailed(
             f"Task {result.task_id} gave no picture. {' '.join(result.withheld)}",

@@ -9,19 +9,12 @@ from functools import lru_cache
 from ..api.catalogue import Catalogue, Operation
 from ..api.local_catalogue import user_catalogue
 from ..api.operation_outputs import published_roles
-from .fields import Field, NodeTable, Out, combo, integer, text
+from ..base.errors import InvalidRequest
+from .common_fields import PROFILE
+from .fields import Field, NodeTable, Out, integer, text
 from .operation_fields import Binding, bindings, chinese
 from .operation_words import GROUP_NAMES
-from .tables import CLOUD, profiles
 
-PROFILE = combo(
-    "profile",
-    profiles,
-    CLOUD,
-    "Which server, and which stored key. Profiles are made with `img-open profile add`; no key ever "
-    "enters a workflow.",
-    required=True,
-)
 _OUTPUTS = {
     "picture": Out("IMAGE", "images", "The pictures of the answer."),
     "mask": Out("MASK", "masks", "The masks of the answer, white = 1."),
@@ -138,12 +131,15 @@ def local_operations() -> tuple[OperationNode, ...]:
     )
 
 
-def current(operation_id: str) -> OperationNode:
-    """The node of a published or local operation, local changes of published ones not included."""
+def node_of(operation_id: str) -> OperationNode:
+    """The node of an operation of the published catalogue or of the user's file."""
     for node in (*published_operations(), *local_operations()):
         if node.operation.id == operation_id:
             return node
-    raise KeyError(operation_id)
+    raise InvalidRequest(
+        f"The operation {operation_id} is in no catalogue any more.",
+        "Restart ComfyUI after a change of your file.",
+    )
 
 
 def group_name(group: str) -> tuple[str, str]:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from ..base.errors import InvalidRequest
-from ..engines.callbacks import callback_url
+from ..base.places import config_dir
 from .background import watch
 from .bodies import json_object, merge_patch
 from .call_table import API_CALL
 from .host import Bar
-from .operation_fields import body_from
+from .operation_list import published_tables
 from .operation_results import as_json, outputs
-from .operation_tables import OperationNode, local_operations, published_operations
 from .schema import schema
 from .units import chain
 
@@ -23,19 +22,25 @@ if TYPE_CHECKING:
 
     from ..engines.types import ProgressFn, Result
     from ..storage.pictures import Pictures
+    from .fields import NodeTable
+    from .operation_tables import OperationNode
 
 
 def published_classes() -> list[type[io.ComfyNode]]:
     """The node classes of the published operations, in the catalogue's order."""
-    return [node_class(node) for node in published_operations()]
+    return [node_class(name, table) for name, table in published_tables().items()]
 
 
 def local_classes() -> list[type[io.ComfyNode]]:
     """The node classes of the user's own operations. None when their file has a mistake (it is logged)."""
-    return [node_class(node) for node in local_operations()]
+    if not (config_dir() / "catalogue.yaml").is_file():
+        return []
+    from .operation_tables import local_operations
+
+    return [node_class(node.operation.id, node.table) for node in local_operations()]
 
 
-def node_class(node: OperationNode) -> type[io.ComfyNode]:
+def node_class(operation_id: str, table: NodeTable) -> type[io.ComfyNode]:
     """The ComfyUI class of one operation.
 
     There is no `fingerprint_inputs`: an unchanged node keeps its result, here and, through the journal, after
@@ -45,14 +50,16 @@ def node_class(node: OperationNode) -> type[io.ComfyNode]:
     class OperationClass(io.ComfyNode):
         @classmethod
         def define_schema(cls) -> io.Schema:
-            return schema(node.table)
+            return schema(table)
 
         @classmethod
         async def execute(cls, **inputs: Any) -> io.NodeOutput:
-            return await run_operation(node, inputs, cls.hidden.unique_id)
+            from .operation_tables import node_of
 
-    OperationClass.__name__ = OperationClass.__qualname__ = node.table.id
-    OperationClass.__doc__ = node.table.description
+            return await run_operation(node_of(operation_id), inputs, cls.hidden.unique_id)
+
+    OperationClass.__name__ = OperationClass.__qualname__ = table.id
+    OperationClass.__doc__ = table.description
     return OperationClass
 
 
@@ -84,7 +91,9 @@ async def run_operation(node: OperationNode, inputs: dict[str, Any], unique_id: 
 
 def build(node: OperationNode, values: dict[str, Any]) -> tuple[dict[str, Any], Pictures]:
     """The body and its pictures from a node's inputs. Raises InvalidRequest, PictureError."""
+    from ..engines.callbacks import callback_url
     from ..storage.pictures import Pictures
+    from .operation_fields import body_from
 
     pictures = Pictures()
     body = body_from(node.parts, values, wired_pictures(node, values, pictures))

@@ -41,7 +41,8 @@ class PictureStore:
             if link not in self._arrays:
                 raise PictureError(
                     f"The picture {link[:48]} is not on this machine.",
-                    "Such a link lives only while the node it came from runs: wire the picture, or give an http link.",
+                    "Such a link lives only while the node it came from runs: wire the picture, or "
+                    "give an http link.",
                 )
             return self._arrays[link]
 

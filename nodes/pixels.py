@@ -74,7 +74,7 @@ def to_image(arrays: list[NDArray[np.uint8]]) -> torch.Tensor:
     batch = np.zeros((len(arrays), height, width, 3), np.float32)
     for place, array in zip(batch, arrays, strict=True):
         colour = array[:, :, None] if array.ndim == 2 else array[:, :, :3]
-        place[: array.shape[0], : array.shape[1]] = colour.astype(np.float32) / 255.0
+        np.divide(colour, np.float32(255.0), out=place[: array.shape[0], : array.shape[1]])
     return torch.from_numpy(batch)
 
 

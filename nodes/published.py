@@ -6,12 +6,12 @@ from . import tables
 from .call_table import API_CALL
 from .fields import NodeTable
 from .local_tables import LOCAL
-from .operation_tables import published_operations
+from .operation_list import published_tables
 from .task_tables import TASK_NODES
 
 NODES: tuple[NodeTable, ...] = (
     *tables.NODES,
-    *(node.table for node in published_operations()),
+    *published_tables().values(),
     API_CALL,
     *TASK_NODES,
     tables.GENERATE,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .common_fields import PROFILE
 from .fields import Field, NodeTable, Out, combo, integer, line, socket, switch
-from .operation_tables import PROFILE
 from .tables import REMOTE_SUBMIT
 
 TASKS_TYPE = "IMGOPEN_TASK"

@@ -243,7 +243,11 @@ class ImgOpenModel(io.ComfyNode):
         (field,) = MODEL.inputs
         remote = io.RemoteOptions(route=MODELS_ROUTE, refresh_button=True, timeout=4000, max_retries=1)
         plain = build_input(field)
-        made.inputs = [io.Combo.Input(plain.id, options=[], tooltip=plain.tooltip, remote=remote)]
+        made.inputs = [
+            io.Combo.Input(
+                plain.id, options=[field.default], default=field.default, tooltip=plain.tooltip, remote=remote
+            )
+        ]
         return made
 
     @classmethod

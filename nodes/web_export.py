@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ..base.errors import ImgOpenError, InvalidRequest
 from ..base.log import scrub
 from .bodies import request_body, unit_body
-from .tables import CONTROLNET_APPLY, REMOTE_SUBMIT
+from .tables import CONTROLNET_APPLY, GENERATE, REMOTE_SUBMIT
+from .workflow_values import with_notes
 
 if TYPE_CHECKING:
     from ..api.request import Request
@@ -26,11 +27,12 @@ ReadInput = Callable[[str], str]
 
 
 def canvas_request(canvas: Mapping[str, Any], inline: ReadInput | None, notices: list[str]) -> Request:
-    """The request that a Remote Submit node and the units before it would send.
+    """The request that a Generate or Remote Submit node and the units before it would send.
 
     Args:
-        canvas: {"widgets": values by name, "wired": names of wired inputs, "pictures": input -> file name of
-            a Load Image node, "units": the same three for each unit, first one first}.
+        canvas: {"type": the node's, "widgets": values by name, "wired": names of wired inputs, "pictures":
+            input -> file name of a Load Image node, "notes": of `web_import`, "units": the same for each
+            unit, first one first}.
         inline: puts pictures of Load Image nodes into the text; None: a placeholder stands for them.
         notices: receives what the text does not carry.
 
@@ -45,16 +47,18 @@ def canvas_request(canvas: Mapping[str, Any], inline: ReadInput | None, notices:
     bodies: list[dict[str, Any]] = []
     for number, unit in enumerate(units, 1):
         values = {**CONTROLNET_APPLY.defaults(), **_widgets(unit)}
-        body = unit_body(values)
+        body = with_notes(unit_body(values), _notes(unit))
         for wire, name in _UNIT_PICTURES.items():
             link = _wired(unit, wire, inline, f"{wire} of unit {number}", notices)
             if link:
                 body[name] = link
         bodies.append(body)
-    values = {**REMOTE_SUBMIT.defaults(), **_widgets(canvas)}
+    table = GENERATE if canvas.get("type") == GENERATE.id else REMOTE_SUBMIT
+    values = {**table.defaults(), **_widgets(canvas)}
     image = _wired(canvas, "init_image", inline, "init_image", notices)
     mask = _wired(canvas, "init_mask", inline, "init_mask", notices)
-    return Request.from_wire(request_body(values, init_image=image, init_mask=mask, units=tuple(bodies)))
+    body = request_body(values, init_image=image, init_mask=mask, units=tuple(bodies))
+    return Request.from_wire(with_notes(body, _notes(canvas)))
 
 
 def as_text(request: Request, form: str, base_url: str, notices: list[str]) -> str:
@@ -75,6 +79,22 @@ def _widgets(part: Any) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         raise InvalidRequest.field("widgets", values, "an object with the node's values")
     return {str(name): value for name, value in values.items()}
+
+
+def _notes(part: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the request said otherwise than the widgets; anything that is no such note is left out."""
+    notes = part.get("notes")
+    if not isinstance(notes, list):
+        return []
+    return [
+        note
+        for note in notes
+        if isinstance(note, dict) and isinstance(note.get("at"), list) and note["at"] and _texts(note["at"])
+    ]
+
+
+def _texts(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def _wired(part: Any, wire: str, inline: ReadInput | None, what: str, notices: list[str]) -> str:

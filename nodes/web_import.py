@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..base.errors import ImgOpenError, InvalidRequest
+from ..base.errors import ImgOpenError
 from ..base.log import scrub_link
-from .fields import Field
-from .request_fields import FILL_MODES, MASK_MODES, REQUEST, REQUEST_RESIZE_MODES
-from .unit_fields import UNIT
+from .tables import CONTROLNET_APPLY, GENERATE
+from .unit_fields import all_modules
+from .workflow_values import NodeValues, request_values, unit_values
 
 if TYPE_CHECKING:
     from ..api.request import Request
@@ -24,14 +24,12 @@ if TYPE_CHECKING:
 # Brings a picture (data URL, base64 or signed link) into the host's input folder and returns its name there.
 Keep = Callable[[str], str]
 
-_CHOICES = {
-    "resize_mode": REQUEST_RESIZE_MODES,
-    "inpainting_fill": FILL_MODES,
-    "inpainting_mask_invert": MASK_MODES,
+# Keys of a unit that hold pictures, by the socket they would be wired to.
+_UNIT_PICTURES = {
+    "image": ("image", "image_link", "input_image"),
+    "mask": ("mask", "mask_image"),
+    "effective_region_mask": ("effective_region_mask",),
 }
-_UNSET = {"mask_blur_x": -1, "mask_blur_y": -1, "hr_upscaler": "", "image_cfg_scale": 0.0}
-_UNIT_TEXTS = ("resize_mode", "control_mode", "hr_option", "union_control_type", "pulid_mode")
-_NOT_FROM_UNIT = ("module", "model", "window_mode", "width", "height", "image_link", "extra_json")
 
 
 @dataclass
@@ -42,9 +40,10 @@ class Plan:
     links: list[list[str]] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
-    def node(self, key: str, kind: str, column: int, widgets: Mapping[str, Any]) -> str:
-        """Add a node; returns its key."""
-        self.nodes.append({"key": key, "type": kind, "column": column, "widgets": dict(widgets)})
+    def node(self, key: str, kind: str, column: int, values: NodeValues) -> str:
+        """Add a node; returns its key. With its notes the node copies back as exactly this request."""
+        entry = {"key": key, "type": kind, "column": column, "widgets": values.widgets, "notes": values.notes}
+        self.nodes.append(entry)
         return key
 
     def link(self, source: str, output: str, target: str, entry: str) -> None:
@@ -52,118 +51,94 @@ class Plan:
         self.links.append([source, output, target, entry])
 
 
-def request_plan(request: Request, notices: list[str], keep: Keep, profile: str = "") -> Plan:
-    """The nodes of one request: pictures, units, Remote Submit and a preview.
+def request_plan(
+    request: Request, notices: list[str], keep: Keep, *, profile: str = "", run_on: str = "remote"
+) -> Plan:
+    """The nodes of one request: pictures, units, Generate and a preview.
 
     Args:
         request: as `api.convert` read it.
         notices: what reading it could not map; they and this function's own end up in the plan.
         keep: see `Keep`; what it raises becomes a notice.
-        profile: of the Remote Submit node; empty: the node's own default.
+        profile: of the Generate node; empty: the node's own default.
+        run_on: of the Generate node.
     """
+    from ..api.request import UNSET
+
     plan = Plan(notices=list(notices))
-    submit = _submit_values(request, plan)
-    if profile:
-        submit["profile"] = profile
+    if request.id_task:
+        plan.notices.append(f"id_task {request.id_task} was left out: every run gets an id of its own.")
+    files: dict[str, str] = {}
+    bare = request.replace(id_task=UNSET)
+    for name, link in (("image_link", request.init_image), ("mask_link", request.init_mask)):
+        if link:
+            shown, files[name] = _picture(plan, link, name, keep)
+            bare = bare.replace(**{name: shown or UNSET})
+    made = request_values(bare.with_units([]) if request.units else bare, GENERATE)
     before = ""
     for number, unit in enumerate(request.units):
         before = _unit(plan, unit, number, before, keep)
-    key = plan.node("submit", "ImgOpenRemoteSubmit", 2, submit)
+    _name_kept(plan, "the request", made)
+    key = plan.node("main", GENERATE.id, 2, made)
+    made.widgets["run_on"] = run_on
+    if profile:
+        made.widgets["profile"] = profile
     if before:
         plan.link(before, "units", key, "units")
-    if request.init_image:
-        link, file = _picture(plan, request.init_image, "image_link", keep)
-        submit["image_link"] = link
-        if file:
-            _load(plan, "init_image", file, key, "init_image")
-    if request.init_mask:
-        link, file = _picture(plan, request.init_mask, "mask_link", keep)
-        submit["mask_link"] = link
-        if file:
-            _load(plan, "init_mask", file, key, "init_mask", mask=True)
-    plan.nodes[_index(plan, key)]["widgets"] = submit
-    plan.node("preview", "PreviewImage", 3, {})
+    for name, socket in (("image_link", "init_image"), ("mask_link", "init_mask")):
+        _load(plan, f"{key}_{socket}", files.get(name, ""), key, socket, mask=socket == "init_mask")
+    plan.node("preview", "PreviewImage", 3, NodeValues())
     plan.link(key, "images", "preview", "images")
     return plan
 
 
-def _index(plan: Plan, key: str) -> int:
-    return next(number for number, node in enumerate(plan.nodes) if node["key"] == key)
+def is_web_ui(text: str) -> bool:
+    """Whether a text was meant for the web UI on the user's own machine, and not for a server of the API."""
+    from ..api.convert_webui import looks_like_webui
 
-
-def _submit_values(request: Request, plan: Plan) -> dict[str, Any]:
-    """Widget values of Remote Submit; what has no widget, or does not fit into one, goes to extra_json."""
-    values: dict[str, Any] = {}
-    patch: dict[str, Any] = {}
-    for entry in REQUEST:
-        if entry.id in _CHOICES:
-            values[entry.id] = _choice(entry, int(getattr(request, entry.id)))
-        elif entry.id in type(request).model_fields and entry.id != "alwayson_scripts":
-            given = request.seed_number if entry.id == "seed" else getattr(request, entry.id)
-            given = _UNSET.get(entry.id, entry.default) if given is None else given
-            values[entry.id] = _fitted(entry, given)
-            if values[entry.id] != given:
-                patch[entry.id] = given
-    settings = dict(request.override_settings)
-    skip = settings.pop("CLIP_stop_at_last_layers", None)
-    for name, taken in (("sd_model_checkpoint", request.checkpoint), ("sd_vae", request.vae)):
-        values[name] = taken
-        settings.pop(name, None)
-    scripts = dict(request.alwayson_scripts.unknown())
-    detailer = scripts.pop("ADetailer", None)
-    values["clip_skip"] = int(skip or 0)
-    values["override_settings"] = _json(settings)
-    values["ADetailer"] = _json(detailer)
-    values["output_image_format"] = request.output_format
-    patch.update(request.unknown())
-    if scripts:
-        patch["alwayson_scripts"] = scripts
-    if patch:
-        names = [*(name for name in patch if name != "alwayson_scripts"), *scripts]
-        plan.notices.append(f"Kept in extra_json, since the node has no widget for it: {', '.join(names)}.")
-    values["extra_json"] = _json(patch)
-    if request.id_task:
-        plan.notices.append(f"id_task {request.id_task} was left out: every run gets an id of its own.")
-    return values
+    if not text.lstrip().startswith(("{", "[")):
+        return "AIGCImgOpenServ" not in text
+    try:
+        value = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and looks_like_webui(value)
 
 
 def _unit(plan: Plan, unit: ControlNetUnit, number: int, before: str, keep: Keep) -> str:
     """One unit's node, its pictures and its place in the chain; returns its key."""
-    values: dict[str, Any] = {"module": unit.spec.label, "model": "" if unit.model == "None" else unit.model}
-    patch: dict[str, Any] = dict(unit.unknown_fields)
-    for entry in UNIT:
-        if entry.id in _NOT_FROM_UNIT:
-            continue
-        given = getattr(unit, entry.id)
-        if entry.id in _UNIT_TEXTS:
-            given = given.value
-        elif entry.id == "advanced_weighting":
-            given = "" if given is None else ", ".join(f"{one:g}" for one in given)
-        values[entry.id] = _fitted(entry, given)
-        if values[entry.id] != given:
-            patch[entry.id] = given
-    if unit.ipadapter_input is not None:
-        patch["ipadapter_input"] = unit.ipadapter_input
-    key = plan.node(f"unit{number}", "ImgOpenControlNetApply", 1, values)
-    wired: list[tuple[str, str, bool]] = []
-    if unit.image:
-        values["image_link"], file = _picture(plan, unit.image, f"unit {number + 1}", keep)
-        wired.append((file, "image", False))
-    for name in ("mask", "effective_region_mask"):
-        link = getattr(unit, name)
+    from ..controlnet.unit import ControlNetUnit
+
+    files: dict[str, str] = {}
+    wire = unit.to_wire()
+    for socket, names in _UNIT_PICTURES.items():
+        link = getattr(unit, socket)
         if link:
-            link, file = _picture(plan, link, f"{name} of unit {number + 1}", keep)
-            wired.append((file, name, True))
-            if link:
-                patch[name] = link
-    values["extra_json"] = _json(patch)
-    plan.nodes[_index(plan, key)]["widgets"] = values
-    for file, entry, mask in wired:
-        if file:
-            _load(plan, f"{key}_{entry}", file, key, entry, mask=mask)
+            shown, files[socket] = _picture(plan, link, f"{socket} of unit {number + 1}", keep)
+            for name in names:
+                wire.pop(name, None)
+            if shown:
+                wire["image_link" if socket == "image" else socket] = shown
+    made = unit_values(ControlNetUnit.from_wire(wire))
+    label = unit.spec.label
+    if made.widgets.get("module") != label and label in all_modules():
+        made.widgets["module"] = label
+    _name_kept(plan, f"unit {number + 1}", made)
+    key = plan.node(f"unit{number}", CONTROLNET_APPLY.id, 1, made)
     if before:
         plan.link(before, "units", key, "units")
+    for socket, file in files.items():
+        _load(plan, f"{key}_{socket}", file, key, socket, mask=socket != "image")
     return key
+
+
+def _name_kept(plan: Plan, what: str, made: NodeValues) -> None:
+    """Say which fields have no widget and went to extra_json."""
+    patch: Mapping[str, Any] = json.loads(made.widgets.get("extra_json") or "{}")
+    names = [name for name in patch if name != "alwayson_scripts"]
+    names += list(patch.get("alwayson_scripts") or {})
+    if names:
+        plan.notices.append(f"{what}: kept in extra_json, no widget holds it: {', '.join(names)}.")
 
 
 def _picture(plan: Plan, link: str, what: str, keep: Keep) -> tuple[str, str]:
@@ -181,29 +156,13 @@ def _picture(plan: Plan, link: str, what: str, keep: Keep) -> tuple[str, str]:
         return (scrub_link(link).removesuffix("?***") if plain else ""), ""
 
 
-def _load(plan: Plan, key: str, file: str, target: str, entry: str, mask: bool = False) -> None:
+def _load(plan: Plan, key: str, file: str, target: str, entry: str, *, mask: bool) -> None:
     """A node that loads a file of the input folder. White is 1 in a mask: the red channel, not alpha."""
+    if not file:
+        return
     if mask:
-        plan.node(key, "LoadImageMask", 0, {"image": file, "channel": "red"})
+        plan.node(key, "LoadImageMask", 0, NodeValues({"image": file, "channel": "red"}))
         plan.link(key, "MASK", target, entry)
     else:
-        plan.node(key, "LoadImage", 0, {"image": file})
+        plan.node(key, "LoadImage", 0, NodeValues({"image": file}))
         plan.link(key, "IMAGE", target, entry)
-
-
-def _choice(entry: Field, number: int) -> str:
-    choices = _CHOICES[entry.id]
-    if not 0 <= number < len(choices):
-        raise InvalidRequest.field(entry.id, number, f"0 to {len(choices) - 1}")
-    return choices[number]
-
-
-def _fitted(entry: Field, value: Any) -> Any:
-    """A number inside the widget's bounds; everything else as it is."""
-    if entry.kind not in ("int", "float") or entry.minimum is None or entry.maximum is None:
-        return value
-    return type(value)(min(max(value, entry.minimum), entry.maximum))
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False) if value else ""

@@ -60,14 +60,18 @@ async def import_text(request: web.Request) -> web.Response:
 
     def work() -> dict[str, Any]:
         from ..api.convert import from_infotext, from_text
-        from .web_import import request_plan
+        from .web_import import is_web_ui, request_plan
 
         notices: list[str] = []
+        run_on = "remote"
         if body.get("file"):
-            read = from_infotext(_decoded(text_of(body, "file")), notices)
+            read, run_on = from_infotext(_decoded(text_of(body, "file")), notices), "local"
         else:
-            read = from_text(text_of(body, "text"), notices)
-        plan = request_plan(read, notices, keep_picture, profile)
+            text = text_of(body, "text")
+            read = from_text(text, notices)
+            if is_web_ui(text):
+                run_on = "local"
+        plan = request_plan(read, notices, keep_picture, profile=profile, run_on=run_on)
         return {"nodes": plan.nodes, "links": plan.links, "notices": plan.notices}
 
     return reply(await in_thread(work))

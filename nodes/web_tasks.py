@@ -44,7 +44,7 @@ def rows(journal: Journal) -> list[dict[str, Any]]:
 
 def row(task: Task) -> dict[str, Any]:
     """One task without its request."""
-    made = len(task.files) - int(task.result.get("controls", 0))
+    made = len(task.files) - int(task.result.get("controls", 0)) - int(task.result.get("media", 0))
     return {
         "id": task.row_id,
         "task_id": task.task_id,
@@ -139,10 +139,10 @@ class Live:
 
     def attach(self, journal: Journal, task: Task) -> None:
         """Wait for a task in the background; its pictures come into the journal's folder."""
-        from ..engines.remote import RemoteEngine
+        from ..engines.remote_tools import ToolRunner
         from ..engines.types import Progress
 
-        engine = RemoteEngine(profile_of(task), journal)
+        engine = ToolRunner(profile_of(task), journal).engine_of(task.task_id)
         with self._lock:
             if task.row_id in self._jobs and not self._jobs[task.row_id]["error"]:
                 return
@@ -224,12 +224,12 @@ def act(journal: Journal, live: Live, task: Task, action: str) -> dict[str, Any]
         Unsupported: the cloud has no call that cancels.
     """
     if action == "cancel":
-        from ..engines.remote import RemoteEngine
+        from ..engines.remote_tools import ToolRunner
 
         if task.state == "prepared" and not is_held(task.owner, task.owner_until):
             journal.set_state(task.row_id, "cancelled", "stopped by the user before it was sent")
         else:
-            RemoteEngine(profile_of(task), journal).cancel(task.task_id)
+            ToolRunner(profile_of(task), journal).engine_of(task.task_id).cancel(task.task_id)
     elif action == "attach":
         live.attach(journal, task)
     elif action in ("retry", "drop"):

@@ -1,8 +1,8 @@
 """Workflow files: a request as a graph of the pack's nodes, in the API format or the canvas format, and back.
 
-    img-open convert REQUEST --to workflow     (API format, what POST /prompt takes)
-    img-open convert REQUEST --to canvas       (what the canvas saves and loads)
-    img-open convert WORKFLOW.json --to img-open   (either format is recognised)
+img-open convert REQUEST --to workflow     (API format, what POST /prompt takes)
+img-open convert REQUEST --to canvas       (what the canvas saves and loads)
+img-open convert WORKFLOW.json --to img-open   (either format is recognised)
 """
 
 from __future__ import annotations
@@ -159,7 +159,8 @@ def from_workflow(workflow: Mapping[str, Any], notices: list[str] | None = None)
     found = [key for key, node in nodes.items() if node.get("class_type") in _REQUEST_NODES]
     if len(found) != 1:
         raise InvalidRequest(
-            f"The workflow has {len(found)} nodes that carry a request (Generate or Remote Submit of Img Open).",
+            f"The workflow has {len(found)} nodes that carry a request (Generate or Remote Submit of "
+            f"Img Open).",
             "It must have exactly one.",
         )
     node = nodes[found[0]]
@@ -185,7 +186,8 @@ def _chain(nodes: Mapping[str, Any], node: Mapping[str, Any]) -> list[Mapping[st
         each = nodes[str(link[0])]
         if each.get("class_type") != CONTROLNET_APPLY.id or each in found:
             raise InvalidRequest(
-                f"The units come from a {each.get('class_type')} node.", "Wire ControlNet Unit (Img Open) nodes."
+                f"The units come from a {each.get('class_type')} node.",
+                "Wire ControlNet Unit (Img Open) nodes.",
             )
         found.insert(0, each)
         link = each["inputs"].get("units")
@@ -199,9 +201,14 @@ def _unit(nodes: Mapping[str, Any], node: Mapping[str, Any], said: list[str]) ->
 
 
 def _take_link(
-    nodes: Mapping[str, Any], node: Mapping[str, Any], socket: str, values: NodeValues, widget: str, said: list[str]
+    nodes: Mapping[str, Any],
+    node: Mapping[str, Any],
+    socket: str,
+    values: NodeValues,
+    widget: str,
+    said: list[str],
 ) -> None:
-    """A picture wired from a Picture from Link node is that link; other pictures are not part of a request."""
+    """A picture wired from a Picture from Link node is that link; others are not part of a request."""
     link = node["inputs"].get(socket)
     if not isinstance(link, list):
         return
@@ -210,7 +217,8 @@ def _take_link(
         values.widgets[widget] = source["inputs"]["link"]
         return
     said.append(
-        f"{socket}: comes from a {source.get('class_type', 'missing')} node of the workflow and was left out; "
+        f"{socket}: comes from a {source.get('class_type', 'missing')} node of the workflow and was "
+        f"left out; "
         f"a request takes links."
     )
 
@@ -224,7 +232,9 @@ def _from_canvas(workflow: Mapping[str, Any]) -> dict[str, Any]:
     nodes: dict[str, Any] = {}
     for node in workflow["nodes"]:
         table = _TABLES.get(node.get("type"))
-        values = list(node.get("widgets_values") or []) if isinstance(node.get("widgets_values"), list) else []
+        values = (
+            list(node.get("widgets_values") or []) if isinstance(node.get("widgets_values"), list) else []
+        )
         names = ["link"] if node.get("type") == "ImgOpenPicture" else []
         if table is not None:
             fields = sorted(table.inputs, key=lambda each: not each.required)

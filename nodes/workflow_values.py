@@ -1,9 +1,9 @@
 """A request as the widget values of nodes, and back. Plain data, no ComfyUI.
 
 What a widget can hold goes there; what none can (unknown fields, values outside a widget's range) goes into
-`extra_json`, where it still counts when the workflow runs. What would be lost without counting (a field left out
-because its default is meant, a seed written as text) is noted beside the node, so that a workflow nobody changed
-reads back as exactly the same request.
+`extra_json`, where it still counts when the workflow runs. What would be lost without counting (a field left
+out because its default is meant, a seed written as text) is noted beside the node, so that a workflow nobody
+changed reads back as exactly the same request.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def unit_values(unit: ControlNetUnit) -> NodeValues:
     wire = unit.to_wire()
     # What is not given has the meaning of the API's default, which is not always a new node's.
     shown = {
-        **{each.id: getattr(unit, each.id) for each in UNIT if each.id in _UNIT_NUMBERS},
+        **{each.id: getattr(unit, each.id) for each in UNIT if each.id in _UNIT_DEFAULTS},
         **wire,
         "resize_mode": unit.resize_mode.value,
         "control_mode": unit.control_mode.value,
@@ -99,9 +99,20 @@ def request_from(made: NodeValues, table: NodeTable, units: Sequence[dict[str, A
 
 
 _BODY_FIELDS = frozenset(BODY) - {"alwayson_scripts"}
-_UNIT_NUMBERS = frozenset(
-    ("enabled", "module", "weight", "low_vram", "processor_res", "threshold_a", "threshold_b", "guidance_start")
-    + ("guidance_end", "pixel_perfect", "inpaint_crop_input_image", "save_detected_map")
+# Fields of a unit whose default says something; a model that is not given is an empty widget.
+_UNIT_DEFAULTS = (
+    "enabled",
+    "module",
+    "weight",
+    "low_vram",
+    "processor_res",
+    "threshold_a",
+    "threshold_b",
+    "guidance_start",
+    "guidance_end",
+    "pixel_perfect",
+    "inpaint_crop_input_image",
+    "save_detected_map",
 )
 _CHOICES: dict[str, tuple[str, ...]] = {
     "resize_mode": REQUEST_RESIZE_MODES,
@@ -153,7 +164,7 @@ def _patch(shown: Mapping[str, Any], sent: Mapping[str, Any], held: set[str]) ->
     """What must be laid over `shown` so that it means what `sent` means."""
     patch: dict[str, Any] = {}
     for name, value in sent.items():
-        if value is None or name in held and name not in shown:
+        if value is None or (name in held and name not in shown):
             continue  # null is the default; a widget holds what its node leaves out because it cannot matter
         if name in shown and _same(shown[name], value):
             continue

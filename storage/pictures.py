@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["photo", "map", "mask"]
 PREFIX = "picture:"
+_LONGEST_PATH = 4096
+_GIVE = "Give an http(s) link or the picture itself as a data URL."
+_STARTS = ("ivborw0kg", "/9j/", "r0lgod", "uklgr", "qk", "suk", "tu0a")  # PNG, JPEG, GIF, WebP, BMP, TIFF
 
 
 class Pictures:
@@ -107,7 +110,13 @@ class Pictures:
                 return decode_picture(_read_file(path), source=path.name)
             _refuse_what_looks_like_a_path(link)
         limits = {"max_bytes": self._fetcher.max_bytes, "max_pixels": self._fetcher.max_pixels}
-        return decode_picture(from_data_url(link), source="the picture inside the request", **limits)
+        try:
+            return decode_picture(from_data_url(link), source="inside the request", **limits)
+        except PictureError as error:
+            if head.startswith("data:") or not 0 < len(link) <= _LONGEST_PATH or head.startswith(_STARTS):
+                raise
+            # Words and many paths are base64 too; "not a picture" would help nobody who meant a file.
+            raise PictureError(_neither(link), _GIVE) from error
 
     def _path(self, link: str) -> Path | None:
         """The file a link names, if files are allowed and it exists."""
@@ -154,10 +163,13 @@ def _read_file(path: Path) -> bytes:
 
 def _refuse_what_looks_like_a_path(link: str) -> None:
     """Base64 has no such characters; saying "not base64" about a path or ftp link would help nobody."""
-    if len(link) <= 4096 and set(link) & set(".:\\~ "):
-        shown = link if len(link) <= 120 else link[:117] + "..."
-        raise LinkRefused(
-            f"{shown!r} is neither an http(s) link, a data URL nor a picture of this request, "
-            "or it names a file that does not exist or may not be read here.",
-            "Give an http(s) link or the picture itself as a data URL.",
-        )
+    if len(link) <= _LONGEST_PATH and set(link) & set(".:\\~ "):
+        raise LinkRefused(_neither(link), _GIVE)
+
+
+def _neither(link: str) -> str:
+    shown = link if len(link) <= 120 else link[:117] + "..."
+    return (
+        f"{shown!r} is neither an http(s) link, a data URL, a picture in base64 nor a picture of this "
+        "request, or it names a file that does not exist or may not be read here."
+    )

@@ -69,8 +69,12 @@ Chinese, canny maps by `cv2.Canny(100, 200)` and exact depth maps (near is brigh
 
 {steps}
 
-Trained on two shared CPU cores. Text encoder and conditioning embeddings are warmed up with small auxiliary
-heads and then frozen; UNet and both ControlNets are trained together, the weights are a moving average.
+Trained on two shared CPU cores; joint and binding ran in two processes, which average their weights every
+twelve seconds (steps and minutes are those of the first one). Text encoder and conditioning embeddings
+are warmed up with small auxiliary heads and then frozen; UNet and both ControlNets are trained together,
+the weights are a moving average. *Binding* goes on from there, mostly with scenes of several objects: heads
+on the features have to name shape and colour at each place, so that each object gets its own colour. The
+heads are not part of the model.
 
 {curve}
 
@@ -207,7 +211,7 @@ def _history(work: Path, folder: Path) -> dict:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    stages = ("vae", "text", "embedding_canny", "embedding_depth", "joint", "decoder")
+    stages = ("vae", "text", "embedding_canny", "embedding_depth", "joint", "binding", "decoder")
     logs = {
         stage: [
             json.loads(line) for line in (work / f"{stage}.jsonl").read_text(encoding="utf-8").splitlines()
@@ -216,17 +220,13 @@ def _history(work: Path, folder: Path) -> dict:
         if (work / f"{stage}.jsonl").exists()
     }
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
-    rows = logs["joint"]
-    for name in ("none", "canny", "depth"):
-        values = (
-            np.convolve([row[name] for row in rows], np.ones(5) / 5, "valid")
-            if len(rows) > 9
-            else [row[name] for row in rows]
-        )
-        left.plot([row["step"] for row in rows][-len(values) :], values, label=f"control: {name}")
-    left.set(
-        xlabel="step", ylabel="squared error of the velocity", title="UNet and ControlNets", yscale="log"
-    )
+    last = logs["joint"][-1]["step"]
+    later = [row | {"step": row["step"] + last} for row in logs.get("binding", [])]
+    for color, name in zip(("C0", "C1", "C2"), ("none", "canny", "depth"), strict=True):
+        for rows, label in ((logs["joint"], f"control: {name}"), (later, None)):
+            left.plot([row["step"] for row in rows], [row[name] for row in rows], color=color, label=label)
+    if later:
+        left.axvline(last, color="grey", linestyle=":", label="binding: harder scenes, noisier times")
     right.plot([row["step"] for row in logs["vae"]], [row["l1"] for row in logs["vae"]])
     right.set(xlabel="step (crops of 32, 64, 128 pixels)", ylabel="mean absolute error (-1..1)", title="VAE")
     left.legend()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from img_open.nodes.tables import NODES
+from img_open.nodes.published import NODES
 
 PLACE = """
 app.graph.clear();
@@ -24,8 +24,8 @@ await new Promise((done) => setTimeout(done, 250));
 const corner = app.canvas.canvas.getBoundingClientRect();
 return {
   title: node.title,
-  widgets: node.widgets.filter((one) => one.serialize !== false).map((one) => [one.name, one.label]),
-  clip: { x: corner.left + 92, y: corner.top + 62, width: node.size[0] + 16, height: node.size[1] + 46 },
+  widgets: (node.widgets ?? []).filter((one) => one.serialize !== false).map((one) => [one.name, one.label]),
+  clip: { x: corner.left + 96, y: corner.top + 68, width: node.size[0] + 8, height: node.size[1] + 36 },
 };
 """
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from img_open.api.convert import from_text
 from img_open.base.pictures import encode_png
 
 PAGE = Path(__file__).parents[1] / "data" / "api" / "sd_controlnet_page.curl.txt"
@@ -21,7 +22,7 @@ const find = (type) => app.graph._nodes.find((one) => one.comfyClass === type ||
 const put = (node, values) => {
   for (const name in values) node.widgets.find((one) => one.name === name).value = values[name];
 };
-const submit = find("ImgOpenRemoteSubmit"), unit = find("ImgOpenControlNetApply");
+const submit = find("ImgOpenGenerate"), unit = find("ImgOpenControlNetApply");
 put(submit, { profile: "local", sd_model_checkpoint: "demo", sd_vae: "", width: 64, height: 64, steps: 3,
   image_link: "", ...(argument ?? {}) });
 put(unit, { image_link: "", model: "canny", module: "canny", threshold_a: 100, threshold_b: 200 });
@@ -48,7 +49,7 @@ def test_paste_lays_out_the_request(pasted: Any, keep: Callable[[str], str]) -> 
         values: Object.fromEntries((one.widgets ?? []).map((widget) => [widget.name, widget.value])) }));"""
     )
     types = [node["type"] for node in nodes]
-    assert types == ["ImgOpenControlNetApply", "ImgOpenRemoteSubmit", "PreviewImage", "MarkdownNote"]
+    assert types == ["ImgOpenControlNetApply", "ImgOpenGenerate", "PreviewImage", "MarkdownNote"]
     for number, one in enumerate(nodes):
         for other in nodes[number + 1 :]:
             apart = one["right"] < other["left"] or other["right"] < one["left"]
@@ -68,11 +69,11 @@ def test_run_until_the_picture_is_on_the_node(pasted: Any, keep: Callable[[str],
         seconds=120,
     )
     page.wait(
-        """return app.graph._nodes.find((one) => one.type === 'ImgOpenRemoteSubmit')
+        """return app.graph._nodes.find((one) => one.type === 'ImgOpenGenerate')
         .widgets.some((one) => one.name === 'img_open_paid')"""
     )
     labels = page.run(
-        """return app.graph._nodes.find((one) => one.type === 'ImgOpenRemoteSubmit').widgets
+        """return app.graph._nodes.find((one) => one.type === 'ImgOpenGenerate').widgets
         .filter((one) => one.name.startsWith('img_open_')).map((one) => one.label)"""
     )
     assert [label.split(":")[0] for label in labels] == ["copy seeds", "copy task id", "images paid"]
@@ -92,7 +93,7 @@ def test_copy_as_curl_json_and_web_ui(pasted: Any) -> None:
         text = pasted.page.run(
             """
             await navigator.clipboard.writeText("");
-            const node = app.graph._nodes.find((one) => one.type === "ImgOpenRemoteSubmit");
+            const node = app.graph._nodes.find((one) => one.type === "ImgOpenGenerate");
             const found = [];
             node.getExtraMenuOptions?.(app.canvas, found);
             found.push(...(app.collectNodeMenuItems?.(node) ?? []));
@@ -109,13 +110,16 @@ def test_copy_as_curl_json_and_web_ui(pasted: Any) -> None:
         )
         assert mark in text
         assert "1221212" in text
+        if word == "Img Open JSON":  # what was pasted, but for the id and the text box's own line ends
+            page = from_text(PAGE.read_text("utf-8").replace("\\r\\n", "\\n")).without_id_task()
+            assert json.loads(text.replace("\\r\\n", "\\n")) == page.to_wire()
 
 
 def test_web_ui_json_and_files(site: Any) -> None:
     """Pasted web-UI JSON; a PNG of the web UI and a JSON file opened as files."""
     site.open()
     site.paste(json.dumps({"prompt": "a", "sampler_name": "Euler", "steps": 4, "subseed": 3}))
-    site.page.wait("return app.graph._nodes.some((one) => one.type === 'ImgOpenRemoteSubmit')")
+    site.page.wait("return app.graph._nodes.some((one) => one.type === 'ImgOpenGenerate')")
     text = "a cat\nNegative prompt: dog\nSteps: 21, Sampler: Euler a, CFG scale: 7, Seed: 99, Size: 64x64"
     picture = encode_png(np.zeros((64, 64, 3), np.uint8), text={"parameters": text})
     values = site.page.run(
@@ -123,7 +127,7 @@ def test_web_ui_json_and_files(site: Any) -> None:
         app.graph.clear();
         const bytes = Uint8Array.from(atob(argument), (one) => one.charCodeAt(0));
         await app.handleFile(new File([bytes], "00001.png", { type: "image/png" }));
-        const node = app.graph._nodes.find((one) => one.type === "ImgOpenRemoteSubmit");
+        const node = app.graph._nodes.find((one) => one.type === "ImgOpenGenerate");
         return node && Object.fromEntries(node.widgets.map((one) => [one.name, one.value]));
         """,
         base64.b64encode(picture).decode(),
@@ -137,7 +141,7 @@ def test_web_ui_json_and_files(site: Any) -> None:
         return app.graph._nodes.map((one) => one.type);
         """
     )
-    assert "ImgOpenRemoteSubmit" in kinds
+    assert "ImgOpenGenerate" in kinds
 
 
 def test_other_texts_are_left_to_the_host(site: Any) -> None:
@@ -167,3 +171,41 @@ def test_preview_button_runs_only_the_map(site: Any, keep: Callable[[str], str])
         seconds=90,
     )
     site.page.do("shot", path=keep(f"preview-{site.front_end}.png"))
+
+
+def test_an_error_offers_what_helps(site: Any) -> None:
+    """The cloud's keys are not set on this host: the node offers the profiles."""
+    site.open()
+    site.page.run(
+        """
+        const node = LiteGraph.createNode("ImgOpenRemoteSubmit"); app.graph.add(node);
+        node.widgets.find((one) => one.name === "profile").value = "cloud";
+        node.widgets.find((one) => one.name === "prompt").value = "x";
+        const look = LiteGraph.createNode("PreviewImage"); app.graph.add(look);
+        node.connect(0, look, 0);
+        await app.queuePrompt(0);
+        """
+    )
+    site.page.wait(
+        """return app.graph._nodes[0].widgets
+        .some((one) => one.name === "img_open_action" && one.label === "open profiles")""",
+        seconds=60,
+    )
+
+
+def test_the_keyboard_pastes_too(site: Any) -> None:
+    """Ctrl+V with the clipboard's text, as people do it; in a text box it stays the box's own."""
+    site.open()
+    body = json.dumps({"prompt": "by keyboard", "steps": 3, "alwayson_scripts": {}})
+    site.page.run("await navigator.clipboard.writeText(argument)", body)
+    site.page.do("click", selector="#graph-canvas")
+    site.page.do("press", keys="Control+V")
+    site.page.wait("return app.graph._nodes.some((one) => one.type === 'ImgOpenGenerate')")
+    count = site.page.run("return app.graph._nodes.length")
+    site.page.run(
+        """const box = document.createElement("textarea"); box.id = "box";
+        document.body.append(box); box.focus();"""
+    )
+    site.page.do("press", keys="Control+V")
+    site.page.wait("return document.querySelector('#box').value.includes('by keyboard')")
+    assert site.page.run("return app.graph._nodes.length") == count

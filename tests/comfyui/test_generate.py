@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import struct
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import numpy as np
 import pytest
 from canvas import to_graph
@@ -97,17 +99,50 @@ def test_the_same_request_again_runs_nothing(host: Host, pictures: Path) -> None
     assert np.array_equal(one, other)
 
 
+def test_progress_shows_on_the_node(host: Host, pictures: Path) -> None:
+    """The steps of the sampler inside are the node's own progress for the canvas, and so is the text."""
+    graph = {"make": generate(prompt="in view", steps=4), **saving("g-view")}
+    events, binaries = asyncio.run(listen(host, graph))
+    shown = [
+        state["value"]
+        for kind, data in events
+        if kind == "progress_state"
+        for state in data["nodes"].values()
+        if state.get("display_node_id") == "make" and state["max"] == 4
+    ]
+    assert max(shown) == 4
+    assert sorted(shown) == shown
+    texts = [data.decode("utf-8", "replace") for data in binaries if data[:4] == b"\0\0\0\x03"]
+    assert any("run here" in text and "seeds 7" in text for text in texts)
+
+
+async def listen(host: Host, graph: Graph) -> tuple[list[tuple[str, dict[str, Any]]], list[bytes]]:
+    """Queue a graph as a browser would, and everything the server pushed until it was done."""
+    events: list[tuple[str, dict[str, Any]]] = []
+    binaries: list[bytes] = []
+    address = f"{host.url}/ws?clientId=watcher"
+    async with aiohttp.ClientSession() as session, session.ws_connect(address) as socket:
+        await asyncio.to_thread(host.post, "/prompt", {"prompt": graph, "client_id": "watcher"})
+        async for message in socket:
+            if message.type is aiohttp.WSMsgType.BINARY:
+                binaries.append(message.data)
+            elif message.type is aiohttp.WSMsgType.TEXT:
+                told = json.loads(message.data)
+                events.append((told["type"], told["data"]))
+                if told["type"] in ("execution_success", "execution_error"):
+                    break
+    return events, binaries
+
+
 def test_a_batch_is_its_single_pictures(host: Host, pictures: Path) -> None:
-    """Ancestral, so that the noise of the steps counts too. One part in 255 is rounding of larger products."""
+    """Ancestral, so that the noise of the steps counts too. One level is rounding of larger products."""
     widgets = {"sampler_index": "Euler a", "steps": 4}
     batch, result = made(
         host, "g-batch", {"make": generate(batch_size=2, n_iter=2, **widgets), **saving("g-batch")}
     )
     assert result.outputs["seeds"]["text"] == ["7,8,9,10"]
     for number, picture in enumerate(batch):
-        (single,), _ = made(
-            host, "g-one", {"make": generate(seed=7 + number, **widgets), **saving("g-one")}
-        )
+        (single,), _ = made(host, "g-one", {"make": generate(seed=7 + number, **widgets), **saving("g-one")})
         assert np.abs(picture.astype(int) - single).max() <= 1
     assert not np.array_equal(batch[0], batch[1])
 
@@ -120,6 +155,19 @@ def test_hires_and_image_to_image_have_their_sizes(host: Host, pictures: Path) -
         start = generate(init_image=["photo", 0], resize_mode=mode, denoising_strength=0.5)
         (picture,), _ = made(host, "g-init", {**PHOTO, "make": start, **saving("g-init")})
         assert picture.shape == (SIZE, SIZE, 3)
+
+
+def test_a_unit_s_work_after_decoding_is_done(host: Host, pictures: Path) -> None:
+    """recolor_intensity: the strongest channel of the finished picture is the control image."""
+    from img_open.base.pictures import decode_picture
+
+    one = unit(image=["photo", 0], module="recolor_intensity", resize_mode="Just Resize")
+    graph = {**PHOTO, "unit": one, "make": generate(units=["unit", 3])}
+    graph["maps"] = node("SaveImage", images=["make", 3], filename_prefix="g-intensity")
+    (picture,), result = made(host, "g-finish", {**graph, **saving("g-finish")})
+    name = result.outputs["maps"]["images"][0]["filename"]
+    control = decode_picture((host.base / "output" / name).read_bytes())
+    assert np.abs(picture.max(axis=2).astype(int) - control[..., 0]).max() <= 2
 
 
 @pytest.mark.parametrize("fill", ["fill", "original", "latent noise", "latent nothing"])
@@ -210,6 +258,42 @@ def test_the_guider_is_the_host_s_own_without_editing_and_masks(host: Host, pict
     assert np.array_equal(saved_latent(host, "g-ours"), saved_latent(host, "g-theirs"))
 
 
+def test_lora_tags_and_embeddings_by_bare_name(host: Host, pictures: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    for folder in ("loras", "embeddings"):
+        (host.base / "models" / folder).mkdir(parents=True, exist_ok=True)
+    generator = torch.Generator().manual_seed(0)
+    name = "lora_te_text_model_encoder_layers_0_mlp_fc1"
+    weights = {
+        f"{name}.lora_down.weight": torch.randn(2, 768, generator=generator) * 0.1,
+        f"{name}.lora_up.weight": torch.randn(3072, 2, generator=generator) * 0.1,
+        f"{name}.alpha": torch.tensor(2.0),
+    }
+    save_file(weights, host.base / "models" / "loras" / "Tiny Style.safetensors")
+    vectors = torch.randn(2, 768, generator=generator) * 0.02
+    save_file({"emb_params": vectors}, host.base / "models" / "embeddings" / "glow.safetensors")
+    texts = {"plain": "a disc", "lora": "a disc<lora:tiny style:0.8>", "word": "a disc, (glow:1.2)"}
+    found: dict[str, np.ndarray] = {}
+    for key, text in texts.items():
+        graph = {
+            "models": node("CheckpointLoaderSimple", ckpt_name=CHECKPOINT),
+            "text": node("ImgOpenPrompt", clip=["models", 1], model=["models", 0], text=text),
+            "report": node("PreviewAny", source=["text", 3]),
+            "make": generate(prompt=text),
+            "save": node("SaveImage", images=["make", 0], filename_prefix="g-words"),
+        }
+        (found[key],), result = made(host, "g-words", graph)
+        said = result.outputs["report"]["text"][0]
+        assert ("LoRA Tiny Style.safetensors: 0.8 on the model, 0.8 on the text model." in said) == (
+            key == "lora"
+        )
+        assert ("Embedding glow was used." in said) == (key == "word")
+    assert not np.array_equal(found["plain"], found["lora"])
+    assert not np.array_equal(found["plain"], found["word"])
+
+
 def saved_latent(host: Host, prefix: str) -> np.ndarray:
     """The newest latent saved under a prefix, as float32."""
     data = max((host.base / "output").glob(f"{prefix}_*.latent")).read_bytes()
@@ -260,7 +344,7 @@ def test_auto_goes_to_a_server_only_where_the_profile_says_so(
 
 
 def test_a_workflow_file_runs_as_the_request(host: Host, pictures: Path) -> None:
-    """Canvas and API format hold the same inputs in the host's own eyes, and what they make is the request's."""
+    """Canvas and API format are the same to the host, and what they make is the request's."""
     from img_open.api.request import Request
     from img_open.nodes.workflow_file import to_canvas, to_workflow
 

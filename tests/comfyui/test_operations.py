@@ -226,7 +226,7 @@ sys.path.insert(0, {comfyui!r})
 sys.argv = ["main.py", "--cpu"]
 import comfy.options
 comfy.options.enable_args_parsing()
-import comfy.model_management, comfy.utils, comfy.model_patcher, folder_paths, server
+import utils.extra_config, execution, server
 spec = importlib.util.spec_from_file_location("imported_pack", {root!r} + "/__init__.py")
 pack = importlib.util.module_from_spec(spec)
 sys.modules["imported_pack"] = pack
@@ -287,14 +287,14 @@ def test_a_typo_costs_the_file_and_nothing_else(comfyui: tuple[Path, Path], tmp_
 
 def test_the_preprocessor_can_be_remote(host: Host, gateway: Gateway) -> None:
     """A batch of two: two tasks at the gateway, the same maps as made here, and nothing paid twice."""
-    write_picture(host.base / "input" / "photo.png", 96, 80)
-    write_picture(host.base / "input" / "edges.png", 96, 80, "edges")
+    write_picture(host.base / "input" / "photo-2.png", 88, 72)
+    write_picture(host.base / "input" / "edges-2.png", 88, 72, "edges")
     known = len(gateway.tasks())
 
     def wanted(run_on: str, prefix: str) -> Graph:
         return {
-            "one": node("LoadImage", image="photo.png"),
-            "two": node("LoadImage", image="edges.png"),
+            "one": node("LoadImage", image="photo-2.png"),
+            "two": node("LoadImage", image="edges-2.png"),
             "both": node("ImageBatch", image1=["one", 0], image2=["two", 0]),
             "map": node(
                 "ImgOpenPreprocessor", image=["both", 0], module="canny", run_on=run_on, profile="local"

@@ -45,7 +45,7 @@ def attached(
 
 
 def residuals(family: str, text: Any, **options: Any) -> tuple[dict[str, Any], list[int]] | None:
-    recorder = tiny.Recorder(MODELS[family], keep_residuals=True)
+    recorder = tiny.Recorder(MODELS[family], keep_residuals=True, cheap=True)
     tiny.sample(recorder.model, *text, steps=1, **options)
     call = recorder.calls[0]
     return (call["control"], call["sides"]) if call["controlled"] else None
@@ -109,7 +109,7 @@ def windows() -> list[dict[str, Any]]:
     for scheduler in ("normal", "karras", "exponential"):
         for start, end, modes in ((0.0, 0.5, ("steps",)), (0.3, 0.7, ("steps", "sigma"))):
             for mode in modes:
-                recorder = tiny.Recorder(MODELS["sd15"])
+                recorder = tiny.Recorder(MODELS["sd15"], cheap=True)
                 text = attached(
                     "sd15", CONTROLS["sd15", False], window_mode=mode, guidance_start=start, guidance_end=end
                 )
@@ -123,7 +123,7 @@ def table_windows() -> list[dict[str, Any]]:
     """The rows of the table guidance_window: which value of the step counter the unit acts at."""
     out: list[dict[str, Any]] = []
     for start, end, total, expected in json.loads(TABLES.read_text("utf-8"))["guidance_window"]["rows"]:
-        recorder = tiny.Recorder(MODELS["sd15"])
+        recorder = tiny.Recorder(MODELS["sd15"], cheap=True)
         text = attached("sd15", CONTROLS["sd15", False], guidance_start=start, guidance_end=end)
         tiny.sample(recorder.model, *text, steps=total, size=(4, 4), cfg=1.0)
         calls = [call["controlled"] for call in recorder.calls]
@@ -143,7 +143,7 @@ def counters() -> dict[str, list[int]]:
         spec = find_sampler(name)
         if spec.comfy is None or spec.calls not in ("one", "two"):
             continue
-        recorder = tiny.Recorder(MODELS["sd15"])
+        recorder = tiny.Recorder(MODELS["sd15"], cheap=True)
         options = {"sampler": spec.comfy, "scheduler": spec.comfy_scheduler}
         tiny.sample(recorder.model, *TEXTS["sd15"], steps=6, size=(4, 4), cfg=1.0, **options)
         out[name] = [rules.counter_at(call["sigmas"], call["sigma"]) for call in recorder.calls]
@@ -158,9 +158,17 @@ def identity() -> dict[str, bool]:
             theirs = tiny.host_apply(*TEXTS[family], control, HINT, 0.6, window)
             fields = {"weight": 0.6, "guidance_start": window[0], "guidance_end": window[1]}
             ours = attached(family, control, window_mode="sigma", **fields)
-            steps = 5 if family == "sd15" else 3
+            steps = 5 if family == "sd15" else 2
             latents = [tiny.sample(MODELS[family], *text, steps=steps) for text in (theirs, ours)]
             out[f"{family} {'adapter' if adapter else 'control'} {window}"] = bool(torch.equal(*latents))
+    lora = tiny.control_lora("sd15")
+    theirs = tiny.host_apply(*TEXTS["sd15"], lora, HINT, 0.6, (0, 1))
+    sides = (theirs, attached("sd15", lora, weight=0.6))
+    out["ControlLoRA"] = bool(torch.equal(*(tiny.sample(MODELS["sd15"], *text) for text in sides)))
+    base = residuals("sd15", theirs)
+    soft = residuals("sd15", attached("sd15", lora, control_mode=MODES[2], weight=0.6))
+    measured, _ = factors(soft[0], base[0], base[1])
+    out["ControlLoRA modes"] = len(measured) == 13 and abs(measured[0][0] - 0.825**12) < 1e-6
     family, control = "sd15", CONTROLS["sd15", False]
     second = tiny.picture(64, 64, seed=8)
     theirs = tiny.host_apply(*TEXTS[family], control, HINT, 0.5, (0, 1))

@@ -67,7 +67,7 @@ def test_the_step_counter_is_the_web_uis(facts: Facts, sampler: str) -> None:
 
 
 def test_balanced_is_the_hosts_own_node_in_every_bit(facts: Facts) -> None:
-    assert len(facts["identity"]) == 11
+    assert len(facts["identity"]) == 13
     assert [name for name, equal in facts["identity"].items() if not equal] == []
 
 

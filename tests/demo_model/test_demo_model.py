@@ -64,12 +64,12 @@ def sampler():
 @pytest.fixture(scope="module")
 def single():
     """Scenes of one object, unseen in training."""
-    return [scenes.make_scene(scenes.UNSEEN + 60_000 + index, 1) for index in range(8)]
+    return [scenes.make_scene(scenes.UNSEEN + 60_000 + index, 1) for index in range(6)]
 
 
 @pytest.fixture(scope="module")
 def obedient(pipeline, single):
-    """Their prompts and canny maps drawn at weight 1 by plain diffusers, uint8 ``(8, 128, 128, 3)``."""
+    """Their prompts and canny maps drawn at weight 1 by plain diffusers, uint8 ``(6, 128, 128, 3)``."""
     from PIL import Image
 
     drawn = pipeline(
@@ -188,14 +188,14 @@ class TestObedience:
             == scene.things[0].colour
             for picture, scene in zip(obedient, single, strict=True)
         ]
-        assert sum(hits) >= 7
+        assert sum(hits) >= 5
 
     def test_backgrounds_follow_the_prompt(self, obedient, single):
         hits = [
             measures.colour_name(measures.mean_hue(picture, measures.outside(scene.mask))) == scene.background
             for picture, scene in zip(obedient, single, strict=True)
         ]
-        assert sum(hits) >= 7
+        assert sum(hits) >= 5
 
     def test_shapes_follow_the_control_image_and_only_it(self, obedient, free, single):
         assert mean_overlap(obedient, single) > 0.75
@@ -221,18 +221,28 @@ class TestObedience:
         drawn = sampler([scene.caption() for scene in single], (sampling.Unit("depth", maps),))
         assert mean_overlap(drawn, single) > 0.75
 
-    def test_chinese_and_english_agree(self, sampler, obedient, single):
-        maps = np.stack([scene.canny for scene in single])
-        drawn = sampler([scene.caption("zh") for scene in single], (sampling.Unit("canny", maps),))
+    def test_chinese_and_english_agree(self, sampler, single):
+        chosen = single[:3]
+        maps = np.stack([scene.canny for scene in chosen])
+        drawn = sampler([scene.caption("zh") for scene in chosen], (sampling.Unit("canny", maps),))
+        for picture, scene in zip(drawn, chosen, strict=True):
+            hue = measures.mean_hue(picture, measures.shrink(scene.mask))
+            assert measures.colour_name(hue) == scene.things[0].colour
+        assert mean_overlap(drawn, chosen) > 0.75
+
+    def test_two_objects_get_their_own_colours(self, sampler):
+        chosen = [scenes.make_scene(scenes.UNSEEN + 70_000 + index, 2) for index in range(4)]
+        maps = np.stack([scene.canny for scene in chosen])
+        drawn = sampler([scene.caption() for scene in chosen], (sampling.Unit("canny", maps),))
         hits = [
-            measures.colour_name(measures.mean_hue(picture, measures.shrink(scene.mask)))
-            == scene.things[0].colour
-            for picture, scene in zip(drawn, single, strict=True)
+            measures.colour_name(measures.mean_hue(picture, measures.shrink(thing.mask))) == thing.colour
+            for picture, scene in zip(drawn, chosen, strict=True)
+            for thing in scene.things
         ]
-        assert sum(hits) >= 7
-        assert mean_overlap(drawn, single) > 0.75
+        # Chance is a half: the colours of the prompt, dealt out at random.
+        assert sum(hits) >= 6
 
     def test_the_evaluations_sampler_is_plain_diffusers(self, sampler, obedient, single):
-        maps = np.stack([scene.canny for scene in single])
-        drawn = sampler([scene.caption() for scene in single], (sampling.Unit("canny", maps),))
-        assert np.abs(drawn.astype(int) - obedient.astype(int)).max() <= 3
+        maps = np.stack([scene.canny for scene in single[:2]])
+        drawn = sampler([scene.caption() for scene in single[:2]], (sampling.Unit("canny", maps),))
+        assert np.abs(drawn.astype(int) - obedient[:2].astype(int)).max() <= 3

@@ -39,6 +39,9 @@ class ToolHandler(faulty_server.Handler):
             return super().do_POST()
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         body: dict[str, Any] = json.loads(raw or b"{}")
+        wanted = self.world.options.key
+        if wanted and self.headers.get("X-Request-req-accessKeySecret") != wanted:
+            return self.envelope(None, "401", "bad credentials", 401)
         if path == "/sd/v2/queryModelList":
             return self.models(body)
         if path == "/sd/queryTaskInfo":

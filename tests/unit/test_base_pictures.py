@@ -156,3 +156,79 @@ def test_flatten():
     assert flatten_over_white(clear).tolist() == [[[255] * 3, [10, 20, 30], [126] * 3]]
     with pytest.raises(PictureError):
         flatten_over_white(gray.astype(float))
+
+
+def png_of(rows: bytes, width: int, height: int, depth: int = 8, color: int = 2, interlace: int = 0) -> bytes:
+    """A PNG whose picture data are what they are, in two chunks."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlace)
+    packed = zlib.compress(rows)
+    middle = len(packed) // 2
+    body = chunk(b"IDAT", packed[:middle]) + chunk(b"IDAT", packed[middle:])
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("depth", "color", "row_bytes"), [(8, 2, 33), (8, 0, 11), (1, 0, 2), (16, 2, 66), (8, 6, 44), (16, 4, 44)]
+)
+def test_a_png_with_too_few_rows_is_refused_and_a_black_one_is_not(depth, color, row_bytes):
+    row = b"\0" + b"\0" * row_bytes
+    assert not decode_picture(png_of(row * 20, 11, 20, depth, color))[..., :1].any()
+    light = b"\0" + b"\x80" * row_bytes
+    for rows in (light * 10, light * 19, light * 19 + light[:-1]):
+        with pytest.raises(PictureError, match=r"The picture half\.png is cut off: it holds \d+ percent of"):
+            decode_picture(png_of(rows, 11, 20, depth, color), source="half.png")
+
+
+def test_an_interlaced_png_is_judged_by_its_passes():
+    # Adam7 on 5 x 3 gray: passes of 1x1, 1x1, 2x0 (none), 1x1 ... written out from the PNG specification.
+    sizes = [(1, 1), (1, 1), (0, 0), (1, 1), (3, 1), (2, 2), (5, 1)]
+    rows = b"".join((b"\0" + b"\x40" * width) * height for width, height in sizes)
+    assert (decode_picture(png_of(rows, 5, 3, 8, 0, 1)) == 0x40).all()
+    with pytest.raises(PictureError, match="cut off"):
+        decode_picture(png_of(rows[:-6], 5, 3, 8, 0, 1))
+
+
+def photo(height: int = 120, width: int = 200) -> np.ndarray:
+    y, x = np.mgrid[0:height, 0:width]
+    ramp = np.stack([x % 256, y * 2 % 256, (x + y) % 256], axis=2)
+    return np.clip(ramp + np.random.default_rng(2).integers(0, 20, ramp.shape), 0, 255).astype(np.uint8)
+
+
+JPEGS = [{}, {"subsampling": 0}, {"restart_marker_rows": 1}, {"optimize": True}]
+
+
+@pytest.mark.parametrize("options", JPEGS)
+@pytest.mark.parametrize("share", [0.4, 0.7, 0.95])
+def test_a_jpeg_cut_short_is_refused_though_it_has_an_end_marker(options, share):
+    whole = saved(Image.fromarray(photo()), "JPEG", quality=90, **options)
+    with pytest.raises(PictureError, match="cut off"):
+        decode_picture(whole[: int(len(whole) * share)] + b"\xff\xd9")
+
+
+def test_a_progressive_jpeg_cut_in_its_first_scans_is_refused():
+    whole = saved(Image.fromarray(photo()), "JPEG", quality=90, progressive=True)
+    for share in (0.2, 0.35):
+        with pytest.raises(PictureError, match="cut off"):
+            decode_picture(whole[: int(len(whole) * share)] + b"\xff\xd9")
+
+
+@pytest.mark.parametrize("options", [*JPEGS, {"progressive": True}])
+@pytest.mark.parametrize("kind", ["photo", "gray", "gray below", "one channel", "cmyk"])
+def test_whole_jpegs_pass_gray_ones_too(options, kind):
+    array = photo()
+    if kind == "gray":
+        array[:] = 128
+    if kind == "gray below":
+        array[60:] = 128
+    picture = Image.fromarray(array)
+    if kind == "one channel":
+        picture = picture.convert("L")
+    if kind == "cmyk":
+        picture = picture.convert("CMYK")
+    whole = saved(picture, "JPEG", quality=90, **options)
+    assert decode_picture(whole).shape[:2] == (120, 200)
+    assert (decode_picture(whole + b"a camera's trailer \xff\xd9") == decode_picture(whole)).all()

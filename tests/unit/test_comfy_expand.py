@@ -90,6 +90,7 @@ REQUESTS: dict[str, Request] = {
     "only masked": body(units(unit(), image_link=LINK, mask_link=MASK), n_iter=2),
     "whole picture": body({"image_link": LINK, "mask_link": MASK}, inpaint_full_res=False),
     "unit of the init picture": body(units(unit(image_link=None), image_link=LINK, mask_link=MASK)),
+    "finish": body(units(unit(module="inpaint_only", mask=MASK), unit(module="recolor_luminance")), n_iter=2),
     "inpaint unit": body(
         units(
             unit(module="inpaint_only", image_link=None),
@@ -112,7 +113,8 @@ def test_every_graph_is_whole_and_plain_json(name: str) -> None:
 def test_building_a_graph_imports_no_comfyui_and_no_torch() -> None:
     code = (
         "import sys; from img_open.api.request import Request; from img_open.engines.comfy import expand;"
-        "expand(Request.from_wire({'prompt': 'a', 'alwayson_scripts': {'sd_model_checkpoint': 'm'}}), seed=1);"
+        "expand(Request.from_wire({'prompt': 'a', 'alwayson_scripts': {'sd_model_checkpoint': "
+        "'m'}}), seed=1);"
         "print(sorted({'comfy', 'torch', 'cv2', 'diffusers'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
@@ -221,6 +223,28 @@ def test_inpaint_only_leaves_the_blending_to_the_init_mask() -> None:
     assert inputs["mask"] == ["unit1-crop", 1]
 
 
+def test_units_with_work_after_decoding_get_it_and_others_do_not() -> None:
+    expansion = made(REQUESTS["finish"])
+    assert types(expansion).count("ImgOpenFinish") == 2
+    assert expansion.nodes["finish-2"]["inputs"] == {"images": ["decode-2", 0], "units": ["unit2", 3]}
+    assert expansion.nodes["unit2"]["inputs"]["units"] == ["unit1", 3]
+    assert "ImgOpenFinish" not in types(made(REQUESTS["unit"]))
+    assert "ImgOpenFinish" not in types(made(REQUESTS["inpaint unit"]))
+
+
+def test_modules_in_the_model_get_the_model_and_the_rest_samples_with_theirs() -> None:
+    expansion = made(body(units(unit(module="tile_colorfix"), unit())))
+    assert expansion.nodes["unit1"]["inputs"]["sd_model"] == ["positive", 1]
+    assert "sd_model" not in expansion.nodes["unit2"]["inputs"]
+    assert only(expansion, "ImgOpenGuider")["model"] == ["unit1", 4]
+
+
+def test_a_unit_knows_of_the_second_pass() -> None:
+    inputs = made(body(units(unit()), enable_hr=True, hr_scale=1.5)).nodes["unit1"]["inputs"]
+    assert (inputs["hr_scale"], inputs["hr_resize_x"], inputs["hr_resize_y"]) == (1.5, 0, 0)
+    assert "hr_scale" not in made(REQUESTS["unit"]).nodes["unit1"]["inputs"]
+
+
 @pytest.mark.parametrize("mode", [0, 1, 2, 3])
 def test_resize_modes(mode: int) -> None:
     expansion = made(body({"image_link": LINK}, resize_mode=mode))
@@ -239,7 +263,9 @@ def test_names_are_matched_to_the_host_s_files() -> None:
 def test_an_unknown_vae_falls_back_and_is_said() -> None:
     expansion = made(body({"sd_vae": "bad.vae.pt"}), host())
     assert "VAELoader" not in types(expansion)
-    assert [(info.field, info.verdict) for info in expansion.infos] == [("alwayson_scripts.sd_vae", "refused")]
+    assert [(info.field, info.verdict) for info in expansion.infos] == [
+        ("alwayson_scripts.sd_vae", "refused")
+    ]
 
 
 def test_a_miss_names_the_nearest() -> None:
@@ -316,7 +342,9 @@ def test_the_report_has_a_line_for_every_parameter() -> None:
     lines = report_text(request, made(request).infos).splitlines()
     assert any(line.startswith("approximated: width: ") for line in lines)
     assert "honoured: height" not in lines  # not given
-    assert {"honoured: prompt", "honoured: steps", "honoured: alwayson_scripts.sd_model_checkpoint"} <= set(lines)
+    assert {"honoured: prompt", "honoured: steps", "honoured: alwayson_scripts.sd_model_checkpoint"} <= set(
+        lines
+    )
     assert "honoured: alwayson_scripts.controlnet.args[0].weight" not in lines
     assert "honoured: alwayson_scripts.controlnet.args[0].module" in lines
 

@@ -14,8 +14,9 @@ from img_open.api.request import Request
 from img_open.base.errors import NetworkError
 from img_open.base.pictures import encode_png
 from img_open.nodes.bodies import request_body, unit_body
-from img_open.nodes.tables import CONTROLNET_APPLY, REMOTE_SUBMIT
-from img_open.nodes.web_import import Plan, request_plan
+from img_open.nodes.tables import CONTROLNET_APPLY, GENERATE
+from img_open.nodes.web_export import canvas_request
+from img_open.nodes.web_import import Plan, is_web_ui, request_plan
 
 PAGE = Path(__file__).parents[1] / "data" / "api" / "sd_controlnet_page.curl.txt"
 SIGNED = "https://pictures.example/a.png?Expires=1&Signature=SECRETSIGNATURE"
@@ -38,7 +39,7 @@ def sent(plan: Plan) -> Request:
         for node in plan.nodes
         if node["type"] == "ImgOpenControlNetApply"
     ]
-    submit = {**REMOTE_SUBMIT.defaults(), **nodes["submit"]["widgets"]}
+    submit = {**GENERATE.defaults(), **nodes["main"]["widgets"]}
     return Request.from_wire(request_body(submit, units=tuple(units)))
 
 
@@ -46,10 +47,10 @@ def test_the_pages_curl_becomes_the_pages_request() -> None:
     plan = planned(PAGE.read_text("utf-8"))
     assert [(node["type"], node["column"]) for node in plan.nodes] == [
         ("ImgOpenControlNetApply", 1),
-        ("ImgOpenRemoteSubmit", 2),
+        ("ImgOpenGenerate", 2),
         ("PreviewImage", 3),
     ]
-    assert plan.links == [["unit0", "units", "submit", "units"], ["submit", "images", "preview", "images"]]
+    assert plan.links == [["unit0", "units", "main", "units"], ["main", "images", "preview", "images"]]
     assert any("pro1686666" in notice for notice in plan.notices)
     page, again = from_text(PAGE.read_text("utf-8")), sent(plan)
     for name in ("prompt", "negative_prompt", "steps", "seed_number", "width", "height", "cfg_scale"):
@@ -63,7 +64,7 @@ def test_the_pages_curl_becomes_the_pages_request() -> None:
 
 def test_widget_values_exist_on_the_nodes_and_are_within_their_bounds() -> None:
     plan = planned(json.dumps({"prompt": "x", "steps": 900, "seed": 2**40, "cfg_scale": 0.2}))
-    table = {"ImgOpenRemoteSubmit": REMOTE_SUBMIT, "ImgOpenControlNetApply": CONTROLNET_APPLY}
+    table = {"ImgOpenGenerate": GENERATE, "ImgOpenControlNetApply": CONTROLNET_APPLY}
     for node in plan.nodes:
         fields = {field.id: field for field in table[node["type"]].inputs} if node["type"] in table else {}
         for name, value in node["widgets"].items():
@@ -111,9 +112,9 @@ def test_inline_pictures_become_load_nodes() -> None:
     }
     plan = planned(json.dumps(payload))
     kinds = {node["key"]: node["type"] for node in plan.nodes}
-    assert kinds["init_image"] == kinds["unit0_image"] == "LoadImage"
-    assert kinds["init_mask"] == "LoadImageMask"
-    assert ["init_mask", "MASK", "submit", "init_mask"] in plan.links
+    assert kinds["main_init_image"] == kinds["unit0_image"] == "LoadImage"
+    assert kinds["main_init_mask"] == "LoadImageMask"
+    assert ["main_init_mask", "MASK", "main", "init_mask"] in plan.links
     assert ["unit0_image", "IMAGE", "unit0", "image"] in plan.links
     assert data not in json.dumps(plan.nodes)
 
@@ -127,7 +128,7 @@ def test_signed_links_are_fetched_or_cut_but_never_stored() -> None:
         raise NetworkError("No line.", "")
 
     cut = planned(json.dumps(body), broken)
-    submit = next(node for node in cut.nodes if node["key"] == "submit")
+    submit = next(node for node in cut.nodes if node["key"] == "main")
     assert submit["widgets"]["image_link"] == "https://pictures.example/a.png"
     assert any("No line." in notice for notice in cut.notices)
     for plan in (fetched, cut):
@@ -139,7 +140,7 @@ def test_two_units_are_a_chain() -> None:
     body = {"prompt": "x", "alwayson_scripts": {"controlnet": {"args": [unit, {**unit, "weight": 0.3}]}}}
     plan = planned(json.dumps(body))
     assert ["unit0", "units", "unit1", "units"] in plan.links
-    assert ["unit1", "units", "submit", "units"] in plan.links
+    assert ["unit1", "units", "main", "units"] in plan.links
     assert [one.weight for one in sent(plan).units] == [1.0, 0.3]
     assert sent(plan).units[0].advanced_weighting == (1.0, 0.5)
 
@@ -149,3 +150,21 @@ def test_numbered_choices_become_words(name: str) -> None:
     body = {"prompt": "x", name: 1, "alwayson_scripts": {"image_link": "https://a.example/b.png",
                                                          "mask_link": "https://a.example/c.png"}}  # fmt: skip
     assert getattr(sent(planned(json.dumps(body))), name) == 1
+
+
+def test_what_is_pasted_copies_back_unchanged() -> None:
+    """The page's request, as it was written: seed as a text, fields in their places."""
+    plan = planned(PAGE.read_text("utf-8"))
+    nodes = {node["key"]: node for node in plan.nodes}
+    canvas = {**nodes["main"], "units": [nodes["unit0"]]}
+    again = canvas_request(canvas, None, []).to_wire()
+    page = from_text(PAGE.read_text("utf-8")).without_id_task().to_wire()
+    assert again == page
+
+
+def test_where_it_runs_follows_from_where_it_comes() -> None:
+    assert not is_web_ui(PAGE.read_text("utf-8"))
+    assert not is_web_ui('{"prompt": "x", "steps": 3, "alwayson_scripts": {"sd_vae": "v"}}')
+    assert is_web_ui('{"prompt": "x", "sampler_name": "Euler"}')
+    assert is_web_ui("curl http://127.0.0.1:7860/sdapi/v1/txt2img -d '{}'")
+    assert is_web_ui("x\nSteps: 3, Sampler: Euler")

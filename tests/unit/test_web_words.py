@@ -61,6 +61,13 @@ def test_locales_hold_every_setting_and_command(locale: str) -> None:
         assert all(parts <= set(entry) for entry in words.values())
 
 
+@pytest.mark.parametrize("locale", ["en", "zh"])
+def test_groups_of_the_settings_have_names(locale: str) -> None:
+    words = json.loads((ROOT / "locales" / locale / "main.json").read_text("utf-8"))["settingsCategories"]
+    groups = set(re.findall(r'category: \[CATEGORY, "([^"]+)"', SOURCES["settings.js"]))
+    assert set(words) == {"Img Open", *groups}
+
+
 def test_english_locale_says_what_the_code_says() -> None:
     words = json.loads((ROOT / "locales" / "en" / "settings.json").read_text("utf-8"))
     for key, entry in words.items():

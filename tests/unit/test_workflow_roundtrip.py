@@ -102,7 +102,7 @@ BODIES = st.fixed_dictionaries(
         "of_a_later_version": st.one_of(st.none(), integers(0, 9)),
     },
 )
-PATIENT = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PATIENT = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def stored(workflow: dict[str, Any]) -> dict[str, Any]:
@@ -211,7 +211,9 @@ def test_pictures_from_other_nodes_are_left_out_and_said() -> None:
 def test_one_request_per_workflow(count: int) -> None:
     node = to_workflow(Request.from_wire({"prompt": "a"}))["1"]
     with pytest.raises(InvalidRequest, match=f"has {count} nodes"):
-        from_workflow({str(number): node for number in range(count)} or {"1": {"class_type": "KSampler", "inputs": {}}})
+        from_workflow(
+            {str(number): node for number in range(count)} or {"1": {"class_type": "KSampler", "inputs": {}}}
+        )
 
 
 @pytest.mark.parametrize("form", ["workflow", "canvas"])
@@ -224,7 +226,9 @@ def test_the_command_line_writes_and_reads_both(
     assert json.loads(capsys.readouterr().out) == PAGE
 
 
-def test_signatures_do_not_get_into_workflow_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_signatures_do_not_get_into_workflow_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     body = {"prompt": "a", "alwayson_scripts": {"image_link": f"{LINK}?X-Amz-Signature=abc123"}}
     (tmp_path / "request.json").write_text(json.dumps(body), "utf-8")
     assert main(["convert", str(tmp_path / "request.json"), "--to", "workflow"]) == 0

@@ -76,7 +76,8 @@ function part(node) {
       pictures[name] = from.widgets?.find((widget) => widget.name === "image")?.value;
     }
   }
-  return { widgets, wired, pictures };
+  const notes = node.properties?.img_open?.notes ?? [];
+  return { type: node.comfyClass, widgets, wired, pictures, notes };
 }
 
 /** The node behind an input, through reroutes. */

@@ -46,6 +46,7 @@ function make(graph, entry) {
   }
   graph.add(node);
   for (const [name, value] of Object.entries(entry.widgets)) setWidget(node, name, value);
+  if (entry.notes?.length) node.properties.img_open = { notes: entry.notes };
   node.onConfigure?.({}); // the sliders follow the module now, without taking its defaults
   return node;
 }

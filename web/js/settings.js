@@ -24,7 +24,7 @@ export function definitions(panel) {
   return [
     {
       id: "ImgOpen.Profiles",
-      category: [CATEGORY, "Profiles", "Profiles"],
+      category: [CATEGORY, "Img Open profiles", "Profiles"],
       name: "Profiles",
       tooltip: "Servers and keys. They stay in a file on the server's machine; a key never comes back here.",
       type: () => safe("profiles panel", panel)() ?? document.createElement("div"),
@@ -32,7 +32,7 @@ export function definitions(panel) {
     },
     {
       id: "ImgOpen.DefaultProfile",
-      category: [CATEGORY, "Profiles", "DefaultProfile"],
+      category: [CATEGORY, "Img Open profiles", "DefaultProfile"],
       name: "Profile of new nodes",
       tooltip: "Which profile a new Remote Submit node, or a pasted request, begins with.",
       type: "text",
@@ -40,7 +40,7 @@ export function definitions(panel) {
     },
     {
       id: "ImgOpen.WindowMode",
-      category: [CATEGORY, "Nodes", "WindowMode"],
+      category: [CATEGORY, "Img Open nodes", "WindowMode"],
       name: "Window mode of new ControlNet units",
       tooltip: "steps: guidance_start and guidance_end as the web UI counts them. sigma: as ComfyUI does.",
       type: "combo",
@@ -49,7 +49,7 @@ export function definitions(panel) {
     },
     {
       id: "ImgOpen.TakePictures",
-      category: [CATEGORY, "Nodes", "TakePictures"],
+      category: [CATEGORY, "Img Open nodes", "TakePictures"],
       name: "Web-UI pictures become Img Open nodes",
       tooltip: "A dropped or opened PNG of the web UI becomes Img Open nodes. Off: ComfyUI's own import.",
       type: "boolean",

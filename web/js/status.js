@@ -9,7 +9,8 @@ import { openSettings } from "./settings.js";
 import { openTasks } from "./tasks.js";
 import { t } from "./words.js";
 
-const FIRST_LINE = /^task (\S+)/;
+const TASK = /^task (\S+)/m;
+const SEEDS = /^seeds (.+)$/m;
 /** @type {[RegExp, string, () => void][]} */
 const ACTIONS = [
   [/(ProfileError|Unauthorized)$/, "open profiles", openSettings],
@@ -43,16 +44,23 @@ function clear(node) {
   for (const name of NAMES) button(node, name, "");
 }
 
-/** A text for a node arrived; the summary at the end begins with the task. */
+function showSeeds(node, seeds) {
+  if (seeds) button(node, NAMES[0], `${t("copy seeds")}: ${seeds.slice(0, 40)}`, () => copy(seeds));
+}
+
+/** A text for a node arrived; the summary at the end names the task, or the seeds of a run on this machine. */
 export async function onText(detail) {
-  const found = FIRST_LINE.exec(String(detail?.text ?? ""));
-  const node = found && nodeOf(detail.nodeId);
+  const text = String(detail?.text ?? "");
+  const found = TASK.exec(text);
+  const here = found ? null : SEEDS.exec(text);
+  const node = (found || here) && nodeOf(detail.nodeId);
   if (!node || !String(node.comfyClass).startsWith("ImgOpen")) return;
   try {
-    const task = await call("GET", `/img_open/tasks/${encodeURIComponent(found[1])}`);
     clear(node);
-    const seeds = task.seeds.join(", ");
-    if (seeds) button(node, NAMES[0], `${t("copy seeds")}: ${seeds.slice(0, 40)}`, () => copy(seeds));
+    if (here) showSeeds(node, here[1]);
+    if (here) return;
+    const task = await call("GET", `/img_open/tasks/${encodeURIComponent(found[1])}`);
+    showSeeds(node, task.seeds.join(", "));
     button(node, NAMES[1], `${t("copy task id")}: ${task.task_id.slice(0, 24)}`, () => copy(task.task_id));
     const paid = t("images paid: {count}, {profile}", { count: task.sent ? task.images : 0, profile: task.profile });
     const audits = [...new Set(task.audits.flat().map((audit) => audit.label).filter(Boolean))].join(", ");

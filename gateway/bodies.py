@@ -1,0 +1,84 @@
+"""Request bodies on their way in: each has a size, a time, and a share of the memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from aiohttp import web
+
+from ..base.errors import Busy
+from .answers import TooLarge, TooSlow
+from .settings import MEBIBYTE
+
+_SMALL = 64 * 1024
+_AT_ONCE = 2  # large bodies looked into at the same time: a parsed one takes several times its size
+_HELD_LEAST = 256 * MEBIBYTE
+_HELD_LIMITS = 4
+
+T = TypeVar("T")
+
+
+class Bodies:
+    """Takes in the bodies of all requests.
+
+    Args:
+        limit: largest body in bytes, unpacked.
+        seconds: time for one body to arrive. All bodies at hand together may take 256 MiB, or four times
+            the limit if that is more.
+    """
+
+    def __init__(self, limit: int, seconds: float) -> None:
+        self._limit = limit
+        self._seconds = seconds
+        self._budget = max(_HELD_LEAST, _HELD_LIMITS * limit)
+        self._held = 0
+        self._turn = asyncio.Semaphore(_AT_ONCE)
+
+    def check_length(self, declared: int | None) -> None:
+        """Refuses a body by its header, before any of it is read. Raises TooLarge."""
+        if (declared or 0) > self._limit:
+            raise self._too_large()
+
+    async def read_by(self, request: web.Request, reader: Callable[[bytes], T]) -> T:
+        """What `reader` makes of the body, in a thread. Large bodies wait for each other.
+
+        Raises: what `reader` raises, and
+            TooLarge: more than the limit.
+            TooSlow: it did not arrive in time.
+            Busy: the bodies of other requests take up the memory.
+        """
+        body = bytearray()
+        try:
+            await self._fill_in_time(body, request)
+            if len(body) <= _SMALL:
+                return await asyncio.to_thread(reader, bytes(body))
+            async with self._turn:
+                return await asyncio.to_thread(reader, bytes(body))
+        finally:
+            self._held -= len(body)
+
+    async def _fill_in_time(self, body: bytearray, request: web.Request) -> None:
+        try:
+            await asyncio.wait_for(self._fill(body, request), self._seconds)
+        except asyncio.TimeoutError as error:
+            raise TooSlow(
+                f"The body did not arrive within {self._seconds:g} seconds.",
+                "Send it again, over a faster line or with smaller pictures.",
+            ) from error
+
+    async def _fill(self, body: bytearray, request: web.Request) -> None:
+        async for chunk in request.content.iter_any():
+            body += chunk
+            self._held += len(chunk)
+            if len(body) > self._limit:
+                raise self._too_large()
+            if self._held > self._budget:
+                raise Busy("The server is busy with other large requests.", "Send it again in a while.")
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(
+            f"The body is larger than this server takes ({self._limit / MEBIBYTE:g} MiB).",
+            "Send smaller pictures, or links instead of data URLs.",
+        )

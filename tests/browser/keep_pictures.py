@@ -1,0 +1,44 @@
+"""Puts the screenshots of a browser test run where the documentation shows them. Look at each one.
+
+    IMG_OPEN_SCREENSHOTS=/tmp/shots pytest tests/browser
+    python tests/browser/keep_pictures.py /tmp/shots
+    python -m img_open.nodes.operation_pages
+
+The last one puts the nodes' pictures into the help pages.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+SCENES = {"paste-own": "canvas-paste", "run-newer": "canvas-run", "tasks-newer": "canvas-tasks",
+          "settings-own": "canvas-settings", "preview-newer": "canvas-preview"}  # fmt: skip
+COLOURS = 128
+LARGEST = 300 * 1024
+
+
+def keep(source: Path, target: Path, colours: int = COLOURS) -> None:
+    """Write a picture as a small PNG: the canvas has few colours."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(source) as picture:
+        small = picture.convert("RGB").quantize(colours, kmeans=1, dither=Image.Dither.NONE)
+        small.save(target, optimize=True)
+    if target.stat().st_size > LARGEST:
+        raise SystemExit(f"{target} is larger than {LARGEST // 1024} KiB.")
+
+
+def main(folder: Path) -> None:
+    for scene, name in SCENES.items():
+        if (folder / f"{scene}.png").is_file():
+            keep(folder / f"{scene}.png", ROOT / "docs" / "images" / f"{name}.png", 255)
+    for source in sorted((folder / "nodes" / "own").glob("*.png")):
+        node, _, locale = source.stem.rpartition("-")
+        keep(source, ROOT / "web" / "docs" / node / f"{locale}.png")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
