@@ -158,16 +158,18 @@ def test_flatten():
         flatten_over_white(gray.astype(float))
 
 
-def png_of(rows: bytes, width: int, height: int, depth: int = 8, color: int = 2, interlace: int = 0) -> bytes:
-    """A PNG whose picture data are what they are, in two chunks."""
+def png_of(
+    rows: bytes, width: int, height: int, depth: int = 8, color: int = 2, interlace: int = 0, chunks: int = 1
+) -> bytes:
+    """A PNG whose picture data are what they are."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlace)
     packed = zlib.compress(rows)
-    middle = len(packed) // 2
-    body = chunk(b"IDAT", packed[:middle]) + chunk(b"IDAT", packed[middle:])
+    step = -(-len(packed) // chunks)
+    body = b"".join(chunk(b"IDAT", packed[at : at + step]) for at in range(0, len(packed), step))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body + chunk(b"IEND", b"")
 
 
@@ -179,8 +181,16 @@ def test_a_png_with_too_few_rows_is_refused_and_a_black_one_is_not(depth, color,
     assert not decode_picture(png_of(row * 20, 11, 20, depth, color))[..., :1].any()
     light = b"\0" + b"\x80" * row_bytes
     for rows in (light * 10, light * 19, light * 19 + light[:-1]):
-        with pytest.raises(PictureError, match=r"The picture half\.png is cut off: it holds \d+ percent of"):
-            decode_picture(png_of(rows, 11, 20, depth, color), source="half.png")
+        for chunks in (1, 2, 3):
+            with pytest.raises(PictureError, match=r"The picture half\.png is .*cut off"):
+                decode_picture(png_of(rows, 11, 20, depth, color, chunks=chunks), source="half.png")
+    assert (decode_picture(png_of(light * 20, 11, 20, depth, color, chunks=2))[..., :1] >= 0x40).any()
+
+
+def test_how_much_of_a_png_is_there_is_said():
+    row = b"\0" + b"\x80" * 33
+    with pytest.raises(PictureError, match="holds 50 percent of its 11 x 20 pixels"):
+        decode_picture(png_of(row * 10, 11, 20))
 
 
 def test_an_interlaced_png_is_judged_by_its_passes():
