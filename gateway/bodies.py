@@ -39,10 +39,17 @@ class Bodies:
     def check_length(self, declared: int | None) -> None:
         """Refuses a body by its header, before any of it is read. Raises TooLarge."""
         if (declared or 0) > self._limit:
-            raise self._too_large()
+            raise _too_large(self._limit)
 
-    async def read_by(self, request: web.Request, reader: Callable[[bytes], T]) -> T:
+    async def read_by(
+        self, request: web.Request, reader: Callable[[bytes], T], *, most: int | None = None
+    ) -> T:
         """What `reader` makes of the body, in a thread. Large bodies wait for each other.
+
+        Args:
+            request: its body has not been read yet.
+            reader: gets the whole body.
+            most: a lower limit in bytes, for calls that carry no pictures.
 
         Raises: what `reader` raises, and
             TooLarge: more than the limit.
@@ -51,7 +58,8 @@ class Bodies:
         """
         body = bytearray()
         try:
-            await self._fill_in_time(body, request)
+            limit = self._limit if most is None else min(most, self._limit)
+            await self._fill_in_time(body, request, limit)
             if len(body) <= _SMALL:
                 return await asyncio.to_thread(reader, bytes(body))
             async with self._turn:
@@ -59,26 +67,27 @@ class Bodies:
         finally:
             self._held -= len(body)
 
-    async def _fill_in_time(self, body: bytearray, request: web.Request) -> None:
+    async def _fill_in_time(self, body: bytearray, request: web.Request, limit: int) -> None:
         try:
-            await asyncio.wait_for(self._fill(body, request), self._seconds)
+            await asyncio.wait_for(self._fill(body, request, limit), self._seconds)
         except asyncio.TimeoutError as error:
             raise TooSlow(
                 f"The body did not arrive within {self._seconds:g} seconds.",
                 "Send it again, over a faster line or with smaller pictures.",
             ) from error
 
-    async def _fill(self, body: bytearray, request: web.Request) -> None:
+    async def _fill(self, body: bytearray, request: web.Request, limit: int) -> None:
         async for chunk in request.content.iter_any():
             body += chunk
             self._held += len(chunk)
-            if len(body) > self._limit:
-                raise self._too_large()
+            if len(body) > limit:
+                raise _too_large(limit)
             if self._held > self._budget:
                 raise Busy("The server is busy with other large requests.", "Send it again in a while.")
 
-    def _too_large(self) -> TooLarge:
-        return TooLarge(
-            f"The body is larger than this server takes ({self._limit / MEBIBYTE:g} MiB).",
-            "Send smaller pictures, or links instead of data URLs.",
-        )
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(
+        f"The body is larger than this server takes here ({limit / MEBIBYTE:g} MiB).",
+        "Send smaller pictures, or links instead of data URLs.",
+    )

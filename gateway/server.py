@@ -21,7 +21,7 @@ from .lock import FolderLock
 from .previews import MapMaker
 from .replies import model_rows, task_data, tool_data
 from .results import Results
-from .settings import Settings
+from .settings import MEBIBYTE, Settings
 from .tasks import Task, TaskStore
 from .worker import Previewer, Worker
 
@@ -35,6 +35,7 @@ SUBMITS = {
     "/sd/v2/controlnet": "sd_controlnet",
 }
 _STOP_S = 20.0
+_QUESTION_BYTES = MEBIBYTE
 _OPEN_PATHS = ("/healthz", "/f/")  # a link is its own key; health tells nothing about tasks
 
 Rows = Callable[[], Sequence[dict[str, Any]]]
@@ -189,11 +190,14 @@ class Gateway:
         return success(await asyncio.to_thread(answer))
 
     async def _asked_id(self, request: web.Request) -> str:
-        return text_field(await self._bodies.read_by(request, parse_body), "businessTaskId")
+        return text_field(await self._question(request), "businessTaskId")
+
+    async def _question(self, request: web.Request) -> dict[str, Any]:
+        return await self._bodies.read_by(request, parse_body, most=_QUESTION_BYTES)
 
     async def model_list(self, request: web.Request) -> web.Response:
         """sd/v2/queryModelList."""
-        body = await self._bodies.read_by(request, parse_body)
+        body = await self._question(request)
         size = number_field(body, "pageSize", 10, 1000)
         page = number_field(body, "pageNum", 1, 1_000_000)
         rows = await asyncio.to_thread(lambda: model_rows(self._rows(), body))

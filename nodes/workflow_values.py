@@ -147,7 +147,14 @@ def _fits(each: Field, value: Any) -> bool:
 
 
 def _plain(each: Field, value: Any) -> Any:
+    if isinstance(value, str):
+        return _one_line_end(value)
     return int(value) if each.kind == "int" else float(value) if each.kind == "float" else value
+
+
+def _one_line_end(text: str) -> str:
+    """A text as a text field of the browser would give it back."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _complete(
@@ -177,10 +184,14 @@ def _patch(shown: Mapping[str, Any], sent: Mapping[str, Any], held: set[str]) ->
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Equal, or the same text or number written otherwise (7 and "7", jpg and JPG)."""
+    """Equal, or the same text or number written otherwise (7 and "7", jpg and JPG, other line ends)."""
     if isinstance(one, (dict, list)) or isinstance(other, (dict, list)):
         return one == other
-    return one == other or str(one).strip().lower() == str(other).strip().lower()
+    return one == other or _spelt(one) == _spelt(other)
+
+
+def _spelt(value: Any) -> str:
+    return _one_line_end(str(value)).strip().lower()
 
 
 def _notes(shown: Mapping[str, Any], sent: Mapping[str, Any], place: list[str]) -> list[Note]:

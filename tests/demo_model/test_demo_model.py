@@ -198,9 +198,10 @@ class TestObedience:
         assert sum(hits) >= 5
 
     def test_shapes_follow_the_control_image_and_only_it(self, obedient, free, single):
-        assert mean_overlap(obedient, single) > 0.75
-        assert mean_overlap(free, single) < 0.4
-        assert mean_overlap(obedient, [*single[1:], single[0]]) < 0.4
+        reached = mean_overlap(obedient, single)
+        assert reached > 0.78
+        assert reached > mean_overlap(free, single) + 0.35
+        assert reached > mean_overlap(obedient, [*single[1:], single[0]]) + 0.35
 
     def test_half_the_weight_lies_between(self, sampler, obedient, free, single):
         maps = np.stack([scene.canny for scene in single])

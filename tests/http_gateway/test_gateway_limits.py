@@ -74,6 +74,12 @@ def test_millions_of_values_are_refused_without_reading_them(server, unit: bytes
     assert time.monotonic() - start < 10
 
 
+def test_a_question_is_no_place_for_pictures(server) -> None:
+    sent = {"businessTaskId": "x", "image": "A" * 2_000_000}
+    for path in (QUERY, "/sd/v2/queryModelList", "/sd/v2/cancelTask"):
+        assert server.refused(413, path, sent)["data"]["error"] == "body_too_large"
+
+
 @pytest.mark.parametrize("path", [PREVIEW, QUERY, TEXT, "/sd/v2/queryModelList"])
 @pytest.mark.parametrize("levels", [40, 800, 5000])
 def test_deep_nesting_is_refused_everywhere(server, path: str, levels: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from img_open.base import places
+from img_open.base.errors import InvalidRequest
 
 
 def test_the_override_counts_for_all(monkeypatch, tmp_path):
@@ -64,3 +65,13 @@ def test_the_tests_do_not_use_the_users_directories():
     assert Path.home() not in places.data_dir().parents or "pytest" in str(places.data_dir())
     assert "img-open-home" in str(places.data_dir())
     assert sys.modules["img_open.base.places"] is places
+
+
+def test_what_cannot_be_a_folder_is_named(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    for path in (file, file / "below", file / "below" / "further"):
+        with pytest.raises(InvalidRequest, match="file") as caught:
+            places.ensure(path)
+        assert str(path) in caught.value.message
+        assert caught.value.hint

@@ -128,6 +128,8 @@ def meaning(request: Request, body: dict[str, Any]) -> dict[str, Any]:
     found = {name: getattr(request, name) for name in BODY if name not in idle}
     noise = request.initial_noise_multiplier
     return found | {
+        "prompt": " ".join(request.prompt.splitlines()),
+        "negative_prompt": " ".join(request.negative_prompt.splitlines()),
         "seed": request.seed_number,
         "noise": 1 if noise is None or not request.init_image else noise,
         "upscaler": (request.hr_upscaler or "").strip() if request.enable_hr else "",
@@ -205,6 +207,13 @@ def test_pictures_from_other_nodes_are_left_out_and_said() -> None:
     assert "LoadImage" in notices[0]
     workflow["9"] = {"class_type": "ImgOpenPicture", "inputs": {"link": LINK}}
     assert from_workflow(workflow, notices).init_image == LINK
+
+
+def test_line_ends_are_those_of_a_browser_and_come_back_as_they_were() -> None:
+    workflow = to_workflow(Request.from_wire({"prompt": "a\r\nb"}))
+    assert workflow["1"]["inputs"]["prompt"] == "a\nb"
+    assert workflow["1"]["inputs"]["extra_json"] == ""
+    assert from_workflow(workflow).prompt == "a\r\nb"
 
 
 @pytest.mark.parametrize("count", [0, 2])
