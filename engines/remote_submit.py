@@ -166,11 +166,17 @@ class Submitter:
                 wait(self._backoff.pause(attempt), cancelled)
             except ServerError as error:
                 # An application that answers 5xx may still have taken the task: asking costs nothing.
-                if (
-                    int(error.details.get("http_status") or 0) >= 500
-                    and self.look_up(task, cancelled) is True
-                ):
+                found = False
+                if int(error.details.get("http_status") or 0) >= 500:
+                    found = self.look_up(task, cancelled)
+                if found is True:
                     return self._journal.get(task.row_id)
+                tired = attempt + 1 >= self._backoff.attempts or time.monotonic() > give_up
+                if found is None and self._repeat_is_safe and not tired:
+                    # Nobody knows: given up now, the next run would make a second task under a new id.
+                    wait(self._backoff.pause(attempt), cancelled)
+                    attempt += 1
+                    continue
                 self._journal.mark_not_sent(task.row_id, "failed", error.message)
                 raise
             except InvalidRequest as error:
