@@ -258,7 +258,7 @@ def convert_request(arguments: argparse.Namespace) -> int:
         text = dumps(to_workflow(shown) if arguments.to == "workflow" else to_canvas(shown))
     else:
         body = convert.to_webui(request, notices) if arguments.to == "a1111" else convert.to_img_open(request)
-        text = json.dumps(body, ensure_ascii=False, indent=2)
+        text = convert.json_text(body)
     print(text)
     print_notes(notices)
     return 0

@@ -34,6 +34,7 @@ __all__ = [
     "from_json",
     "from_text",
     "from_webui",
+    "json_text",
     "shareable",
     "to_curl",
     "to_img_open",
@@ -147,7 +148,7 @@ def to_curl(
     """
     facts = Catalogue.load().operation(operation or request.operation)
     url = re.sub(r"//[^/@]*@", "//", base_url.rstrip("/")) + facts.url_path()
-    body = json.dumps(to_img_open(shareable(request, notices)), ensure_ascii=False, indent=4)
+    body = json_text(to_img_open(shareable(request, notices)), indent=4)
     lines = [
         f"curl --location --request POST {quote_posix(url)}",
         '--header "X-Request-req-accessKeyId: $IMG_OPEN_ACCESS_KEY_ID"',
@@ -157,6 +158,16 @@ def to_curl(
     ]
     # Whatever was registered as a secret does not get out, wherever in the body it might have slipped in.
     return scrub(" \\\n".join(lines))
+
+
+def json_text(body: Mapping[str, Any], indent: int = 2) -> str:
+    """A body as JSON text. Raises InvalidRequest for numbers that JSON has no word for."""
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False, indent=indent)
+    except ValueError:
+        raise InvalidRequest(
+            "The request contains an infinite number or nan, which JSON cannot write.", "Correct it."
+        ) from None
 
 
 def shareable(request: Request, notices: list[str] | None = None) -> Request:

@@ -246,9 +246,11 @@ class Job:
 
     def _guidance(self, run: Pass) -> Guidance:
         request, networks = self._set.request, self._set.networks
-        # Editing is scheduled over the steps asked for, also where img2img runs only some of them.
-        second = run.steps if run.hires else None
-        prompts = PromptPlan(self._set.prompt, request.negative_prompt, request.steps, second)
+        # Editing is scheduled over the model calls of the steps asked for (samplers of second order make
+        # two per step), also where img2img runs only some of the steps.
+        order = self._set.plan.order
+        second = run.steps * order if run.hires else None
+        prompts = PromptPlan(self._set.prompt, request.negative_prompt, request.steps * order, second)
         for text in prompts.texts():
             self._set.encoder.encode(text)
         control = ControlPass(

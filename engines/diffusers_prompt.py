@@ -119,8 +119,9 @@ class PromptPlan:
     Args:
         prompt: the positive prompt, without LoRA tags.
         negative: the negative prompt.
-        steps: steps the request asks for.
-        hires_steps: for the second pass of the hires fix the steps it runs; None for the first.
+        steps: model calls of the steps the request asks for: the steps, or twice that for samplers of second
+            order.
+        hires_steps: the same for the second pass of the hires fix; None for the first.
     """
 
     def __init__(self, prompt: str, negative: str, steps: int, hires_steps: int | None = None) -> None:

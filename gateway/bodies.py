@@ -83,6 +83,9 @@ class Bodies:
             if len(body) > limit:
                 raise _too_large(limit)
             if self._held > self._budget:
+                # At once: until the error is out, all the others would run into the same limit.
+                self._held -= len(body)
+                body.clear()
                 raise Busy("The server is busy with other large requests.", "Send it again in a while.")
 
 

@@ -108,3 +108,15 @@ def test_and_and_editing_reach_the_pictures(run, body):
 def test_prompts_of_different_length_run_together_with_control(run, body, unit):
     result = run(body([unit()], prompt="red " * 90, steps=1))
     assert result.images[0].shape == (64, 64, 3)
+
+
+def test_editing_counts_the_calls_of_second_order_samplers(run, body):
+    """Heun makes 7 calls in 4 steps: an edit after "step" 5 still comes, before the last call."""
+    import numpy as np
+
+    settings = {"steps": 4, "sampler_index": "Heun"}
+    plain = run(body(prompt="a red circle", **settings)).images[0]
+    edited = run(body(prompt="[a red circle:a blue star:5]", **settings)).images[0]
+    late = run(body(prompt="[a red circle:a blue star:6]", **settings)).images[0]
+    assert not np.array_equal(plain, edited)
+    assert np.array_equal(plain, late)

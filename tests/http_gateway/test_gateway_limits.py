@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from img_open.gateway import door
+from img_open.base.errors import Busy
+from img_open.gateway import bodies, door
 from img_open.gateway.settings import Settings
 
 PREFIX = "/AIGCImgOpenServ/saas"
@@ -171,3 +172,30 @@ def test_no_more_connections_than_allowed(tmp_path) -> None:
             each.close()
 
     served(tmp_path, check, connections=3)
+
+
+class Arriving:
+    """The body of a request that comes in many pieces, as fast as it is read."""
+
+    def __init__(self, pieces: int) -> None:
+        self.content = self
+        self._pieces = pieces
+
+    async def iter_any(self):
+        for _ in range(self._pieces):
+            await asyncio.sleep(0)
+            yield b"x" * 1000
+
+
+def test_bodies_together_have_a_limit_and_the_first_ones_get_through(monkeypatch) -> None:
+    monkeypatch.setattr(bodies, "_HELD_LEAST", 0)  # four bodies of the full size, then
+    intake = bodies.Bodies(100_000, 10)
+
+    async def all_at_once() -> list:
+        reads = [intake.read_by(Arriving(100), len) for _ in range(8)]  # type: ignore[arg-type]
+        return await asyncio.gather(*reads, return_exceptions=True)
+
+    for _ in range(2):  # what was held is given back
+        answers = asyncio.run(all_at_once())
+        assert answers.count(100_000) >= 3
+        assert {type(each) for each in answers} <= {int, Busy}
