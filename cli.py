@@ -189,7 +189,11 @@ def run_request(arguments: argparse.Namespace) -> int:
     request, notices = read_request(arguments.request)
     print_notes(notices)
     folder = prepare_folder(arguments.out)
-    engine = DiffusersEngine(models_from(arguments), device=arguments.device, threads=arguments.threads)
+    try:
+        models = models_from(arguments)
+    except RuntimeError as error:  # pathlib's word for `~nobody`
+        raise InvalidRequest(f"A model's path cannot be used: {error}", "Write the path out.") from error
+    engine = DiffusersEngine(models, device=arguments.device, threads=arguments.threads)
     pictures = Pictures(Fetcher(), allow_files=True)
     with terminal.Bar(enabled=not arguments.quiet) as bar:
         result = engine.run(request, pictures=pictures, progress=bar.update)
@@ -306,7 +310,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return terminal.complain("\nStopped.", 130)
     except Exception as error:
-        if isinstance(error, OSError) and terminal.output_is_broken():
+        if isinstance(error, OSError) and terminal.is_about_output(error):
             terminal.give_up_output()
             if isinstance(error, BrokenPipeError):  # `img-open ... | head` has seen enough
                 return 0

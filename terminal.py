@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -34,14 +35,9 @@ def complain(text: str, status: int) -> int:
     return status
 
 
-def output_is_broken() -> bool:
-    """Whether standard output takes nothing more: disk full, reader gone, closed."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except (OSError, ValueError):
-        return True
-    return False
+def is_about_output(error: OSError) -> bool:
+    """Whether an error came from printing (disk full, reader gone); those of files name their file."""
+    return error.filename is None and error.errno in (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)
 
 
 def give_up_output() -> None:
