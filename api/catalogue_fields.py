@@ -90,7 +90,7 @@ class FieldSpec(BaseModel):
         if self.range is None:
             return None, None
         low, high = self.range
-        return (None if low is None else float(low)), (None if high is None else float(high))
+        return _bound(low), _bound(high)
 
     @property
     def allowed(self) -> str:
@@ -166,17 +166,24 @@ def _shown(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
+def _bound(value: Bound) -> float | None:
+    """A limit as a number; whole ones stay exact, a seed's lies beyond what a float can tell apart."""
+    return value if value is None or isinstance(value, int) else float(value)
+
+
 def _number(value: object) -> float | None:
-    """The number in a JSON number or in a text; None for anything else."""
+    """The number in a JSON number or in a text, whole ones exactly; None for anything else."""
     if isinstance(value, bool):
         return None
-    if isinstance(value, int | float | str):
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str) and _WHOLE.match(value) and len(value) < 300:
+        return int(value)
+    if isinstance(value, float | str):
         try:
             return float(value)
         except ValueError:
             return None
-        except OverflowError:  # an integer of hundreds of digits
-            return math.inf if value > 0 else -math.inf  # type: ignore[operator]
     return None
 
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 NEEDS = """\
 Time: the stages' minutes below on two CPU cores ({total:.0f} min in all with these settings, two
-one-thread processes; a longer joint stage is the first thing to spend more time on).
+one-thread processes; a longer binding stage is the first thing to spend more time on).
 Memory: 4 GiB. Disk: {disk:.1f} GiB in the work folder. Network: none. Every scene is generated.
 """
 STAGES = ("vae", "text", "canny", "depth", "cache", "joint", "binding", "decoder", "export")

@@ -112,7 +112,12 @@ def test_unknown_source_and_no_seed():
 
 
 @pytest.mark.parametrize(
-    ("given", "seed"), [("1221212", 1221212), (7, 7), (7.0, 7), (" 9 ", 9), (-2, -2), (0, 0)]
+    ("given", "seed"),
+    [
+        *(("1221212", 1221212), (7, 7), (7.0, 7), (" 9 ", 9), (-2, -2), (0, 0)),
+        # Beyond 2**53, where floats are not exact.
+        *((2**53 + 1, 2**53 + 1), (str(2**63 - 1), 2**63 - 1), (np.int64(2**62 + 1), 2**62 + 1)),
+    ],
 )
 def test_seeds_are_read(given, seed):
     assert resolve_seed(given) == seed

@@ -249,6 +249,14 @@ def test_the_reply_names_the_id_or_ours_counts(peer: Callable[[bytes], Peer]) ->
     assert client_for(peer(silent)).submit("sd_text2image_v2", {}, task_id="ours") == "ours"
 
 
+@pytest.mark.parametrize("named", ["\ud800", "x" * 100_000, " t1", "a\nb"])
+def test_an_id_that_cannot_be_asked_by_is_not_taken_over(
+    named: str, peer: Callable[[bytes], Peer]
+) -> None:
+    odd = http({"code": "200", "msg": "", "data": {"task_id": named}})
+    assert client_for(peer(odd)).submit("sd_text2image_v2", {}, task_id="ours") == "ours"
+
+
 def test_questions_are_repeated_and_read(peer: Callable[[bytes], Peer]) -> None:
     flaky = peer(http(b"<html>", "502 Bad Gateway"))
     with pytest.raises(ServerError, match="502"):
@@ -342,6 +350,7 @@ def test_waits_are_interruptible() -> None:
         ({}, None),
         ({"Retry-After": "12"}, 12.0),
         ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "\xb2"}, None),
         (
             {"Retry-After": "Mon, 01 Jan 2024 10:00:09 GMT", "Date": "Mon, 01 Jan 2024 10:00:00 GMT"},
             9.0,

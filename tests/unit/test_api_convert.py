@@ -25,6 +25,7 @@ from img_open.api.convert import (
     to_img_open,
     to_webui,
     webui_path,
+    without_logins,
 )
 from img_open.api.convert_shell import quote_posix, split_command
 from img_open.api.request import Request
@@ -669,3 +670,52 @@ def test_hostile_json() -> None:
             read(deep)
     with pytest.raises(InvalidRequest, match="seed"):
         Request.from_wire({"seed": 10**400})
+
+
+@pytest.mark.parametrize(("more", "steps"), [("", 50), (', "steps": 12', 12)])
+def test_a_payload_read_as_the_web_uis_says_so(more: str, steps: int) -> None:
+    notices: list[str] = []
+    request = from_text('{"prompt": "x", "sampler_name": "Euler"' + more + "}", notices)
+    assert request.steps == steps
+    [told] = notices
+    assert "web UI" in told
+    assert "sampler_name" in told
+    assert ("50" in told and "20" in told) == (steps == 50)
+
+
+def test_doubled_fields_are_told() -> None:
+    notices: list[str] = []
+    assert from_text('{"prompt": "x", "steps": 5, "steps": 6}', notices).steps == 6
+    assert notices == ["steps: given more than once in the same object; the last one counts."]
+
+
+def test_numbers_that_json_cannot_write_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match="1e999"):
+        from_text('{"prompt": "x", "foo": 1e999}')
+    with pytest.raises(InvalidRequest, match="infinite"):
+        to_curl(Request.from_wire({"prompt": "x", "foo": float("inf")}))
+
+
+def test_what_the_web_ui_will_not_see_is_told() -> None:
+    scripts = {
+        "sd_model_checkpoint": "a",
+        "override_settings": {"sd_model_checkpoint": "b"},
+        "controlnet": {"args": [{"module": "canny", "image_link": "https://x.example/a.png"}], "foo": 1},
+    }
+    notices: list[str] = []
+    payload = to_webui(Request.from_wire({"prompt": "x", "alwayson_scripts": scripts}), notices)
+    assert payload["override_settings"]["sd_model_checkpoint"] == "a"
+    told = " ".join(notices)
+    assert "controlnet.foo" in told
+    assert "override_settings.sd_model_checkpoint" in told
+
+
+def test_tokens_are_dropped_and_logins_cut() -> None:
+    notices: list[str] = []
+    link = "https://user:hunter2@x.example/a.png"
+    scripts = {"image_link": link, "access_token": "t-4711"}
+    body = {"prompt": "x", "token": "t-4711", "alwayson_scripts": scripts}
+    request = without_logins(from_text(json.dumps(body), notices), notices)
+    assert request.to_wire() == {"prompt": "x", "alwayson_scripts": {"image_link": "https://x.example/a.png"}}
+    assert len(notices) == 2
+    assert "hunter2" not in " ".join(notices)

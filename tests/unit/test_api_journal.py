@@ -288,3 +288,38 @@ def test_a_heartbeat_beats_until_the_lease_is_lost() -> None:
     with Heartbeat(renew, every_s=0.02):
         time.sleep(0.3)
     assert len(beats) == 3
+
+
+def test_a_lease_from_a_clock_that_was_ahead_does_not_block(journal: Journal) -> None:
+    task = journal.begin(WISH, "another-machine:1:a").task
+    assert journal.begin(WISH, "another-machine:2:b").kind == "elsewhere"
+    with sqlite3.connect(journal.path) as db:
+        db.execute("UPDATE task SET owner_until = ?", (time.time() + 365 * 86400,))
+    taken = journal.begin(WISH, "another-machine:2:b")
+    assert (taken.kind, taken.task.row_id) == ("resume", task.row_id)
+
+
+def test_a_blank_id_fits_no_row(journal: Journal) -> None:
+    journal.begin(WISH, new_owner())
+    for blank in ("", " "):
+        with pytest.raises(InvalidRequest, match="the task id"):
+            journal.show(blank)
+        with pytest.raises(InvalidRequest, match="the task id"):
+            journal.adopt(WISH.server, WISH.profile, blank, new_owner())
+        with pytest.raises(InvalidRequest, match="the task id"):
+            journal.resolve(blank, "drop")
+
+
+@pytest.mark.parametrize(("column", "text"), [("request", "{broken"), ("files", "{}"), ("result", "[1]")])
+def test_a_damaged_row_is_named(journal: Journal, column: str, text: str) -> None:
+    journal.begin(WISH, new_owner())
+    with sqlite3.connect(journal.path) as db:
+        db.execute(f"UPDATE task SET {column} = ?", (text,))
+    with pytest.raises(ImgOpenError, match=f"io-1.*{column}"):
+        journal.list()
+
+
+def test_a_home_that_is_no_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ImgOpenError, match="file"):
+        Journal(tmp_path / "file" / "tasks.sqlite").list()

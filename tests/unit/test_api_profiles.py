@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from img_open.api import profiles
 from img_open.api.profiles import CLOUD_BASE_URL, Profile
-from img_open.base.errors import ProfileError
+from img_open.base.errors import InvalidRequest, ProfileError
 from img_open.base.log import scrub
 
 KEYS = {"access_key_id": "id-4711", "access_key_secret": "secret-0815"}
@@ -158,3 +158,15 @@ def test_keys_show_nowhere() -> None:
     profile = Profile("mine", "https://example.com", "shown-nowhere-id", "shown-nowhere-secret")
     assert "shown-nowhere" not in repr(profile) + str(profile)
     assert scrub("got shown-nowhere-secret from shown-nowhere-id") == "got *** from ***"
+
+
+@pytest.mark.parametrize(("url", "name"), [(" ", None), (None, ""), ("", None)])
+def test_an_empty_choice_is_not_the_cloud(
+    url: str | None, name: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(profiles.ENV_ID, "env-id")
+    monkeypatch.setenv(profiles.ENV_SECRET, "env-secret")
+    with pytest.raises(InvalidRequest, match="not empty"):
+        profiles.chosen_profile(url, name)
+    assert profiles.chosen_profile(None, None).name == "cloud"
+    assert profiles.chosen_profile("http://127.0.0.1:8170", None).name == "url-127.0.0.1:8170"

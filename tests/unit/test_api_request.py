@@ -398,3 +398,27 @@ def test_any_valid_body_round_trips(
     assert request.to_wire() == wire
     assert Request.from_wire(request.to_wire()) == request
     assert len(request.canonical_hash()) == 64
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"prompt": "half \ud800"}, "prompt"),
+        ({"prompt": "x", "alwayson_scripts": {"image_link": "\udfff.png"}}, "alwayson_scripts.image_link"),
+        ({"prompt": "x", "styles": ["ok", "\ud800"]}, r"styles\[1\]"),
+        ({"prompt": "x", "\ud800": 1}, "the name"),
+    ],
+)
+def test_text_that_utf8_cannot_write_is_refused(body: dict[str, Any], place: str) -> None:
+    with pytest.raises(InvalidRequest, match=place) as caught:
+        Request.from_wire(body)
+    str(caught.value).encode()
+
+
+def test_seeds_are_exact_up_to_63_bits() -> None:
+    for seed in (2**53 + 1, 2**63 - 1):
+        assert Request.from_wire({"seed": seed}).seed_number == seed
+        assert Request.from_wire({"seed": str(seed)}).seed_number == seed
+    for seed in (2**63, str(2**63), 10**400):
+        with pytest.raises(InvalidRequest, match="seed"):
+            Request.from_wire({"seed": seed})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from urllib.parse import quote
 
 import pytest
 from img_open.base.log import get_logger, register_secret, scrub, scrub_json, scrub_link
@@ -53,6 +55,13 @@ def test_known_secrets_are_masked_anywhere_longest_first():
     register_secret("abcd-long-secret")
     register_secret("ab")
     assert scrub("x abcd-long-secret y abcdz ab") == "x *** y ***z ab"
+
+
+def test_a_secret_is_masked_as_python_json_and_links_write_it():
+    secret = 'back\\slash"and+more'
+    register_secret(secret)
+    for shown in (secret, repr(secret), json.dumps(secret), quote(secret, safe="")):
+        assert "slash" not in scrub(f"bad key {shown} in the call")
 
 
 def test_links_lose_only_what_signs_them():
