@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..a1111.prompt import BREAK, BREAK_WEIGHT, parse_and, parse_attention, parse_schedule
+from ..base.errors import InvalidRequest
 
 CHUNK = 75
 #: A chunk's end moves back to the last comma within this many tokens (the web UI's default).
 COMMA_BACKTRACK = 20
-#: Below this share of the values' size a mean is rounding (an untrained text model's vectors have none).
-_NO_MEAN = 1e-5
+#: Below this share of the values' spread a mean is rounding (an untrained text model's vectors have none).
+_NO_MEAN = 0.01
 
 
 @dataclass
@@ -65,10 +66,16 @@ class TextEncoder:
             return vectors
         weights = torch.tensor([1.0, *chunk.weights, 1.0], device=vectors.device)
         emphasised = vectors * weights[None, :, None]
+        if not torch.isfinite(emphasised).all():
+            raise InvalidRequest(
+                f"The emphasis in the prompt is too strong to compute with (up to {max(chunk.weights):g}).",
+                "Use weights such as (word:1.3) and fewer nested brackets.",
+                field="prompt",
+            )
         before, after = vectors.mean(), emphasised.mean()
         # The web UI divides by the new mean, which works because CLIP's vectors have one (about a tenth of
         # their spread). Where a text model centres its vectors the quotient is noise, up to infinity.
-        if min(abs(before), abs(after)) < 0.01 * vectors.std():
+        if min(abs(before), abs(after)) < _NO_MEAN * vectors.std():
             return emphasised
         return emphasised * (before / after)
 

@@ -35,6 +35,7 @@ def _by_name(spec: dict[str, Any], values: list[Any]) -> dict[str, Any]:
                 continue
             named[name] = values.pop(0)
             seed = name in ("seed", "noise_seed") and kind == "INT"
-            if options.get("control_after_generate", seed) or options.get("image_upload"):
+            upload = options.get("image_upload") or options.get("video_upload")
+            if options.get("control_after_generate", seed) or upload:
                 values.pop(0)
     return named

@@ -51,7 +51,7 @@ def unit(canvas: Canvas, at: tuple[int, int], image: Slot, **values: Any) -> Nod
 
 
 def generate(canvas: Canvas, column: int, name: str, maps: bool = True, **values: Any) -> Node:
-    """Generate with what comes out of it: the pictures, the report and, if there are any, the control images."""
+    """Generate, and what comes out of it: pictures, report and, if there are any, control images."""
     usual = {
         "sd_model_checkpoint": "v1-5-pruned-emaonly-fp16.safetensors",
         "negative_prompt": BAD,
@@ -88,9 +88,7 @@ def background_removal(name: str) -> Canvas:
     """A mask cuts the subject out, and the same mask keeps it while Generate paints another background."""
     canvas, picture = start(name)
     mask_file = base64.b64encode(Path(__file__).with_name("example_mask.png").read_bytes()).decode()
-    mask = canvas.add(
-        "ImgOpenPicture", (0, 770), (420, 120), link=f"data:image/png;base64,{mask_file}"
-    )
+    mask = canvas.add("ImgOpenPicture", (0, 770), (420, 120), link=f"data:image/png;base64,{mask_file}")
     outside = canvas.add(
         "ImgOpenMask", (480, 0), (360, 130), mask=(mask, INIT_MASK), invert=True, blur_x=1, blur_y=1
     )
@@ -131,7 +129,7 @@ def local_and_remote(name: str) -> Canvas:
 
 
 def video_frames(name: str) -> Canvas:
-    """Frames as one batch: the unit makes a control image for every frame and keeps each to its own latent."""
+    """Frames as one batch: the unit makes a control image for every frame, for its own latent."""
     canvas = Canvas()
     canvas.note(note(name), NOTE)
     film = canvas.add("LoadVideo", (0, 380), (420, 340))

@@ -1,4 +1,4 @@
-"""Lays nodes out on a canvas workflow, with widget values by name. The pack's nodes come from its own tables."""
+"""Lays nodes out on a canvas workflow, widget values by name; the pack's nodes come from its own tables."""
 
 from __future__ import annotations
 
@@ -38,7 +38,11 @@ CORE: dict[str, tuple[list[tuple[Any, ...]], list[str]]] = {
     "KSampler": (
         [("model", "MODEL"), ("positive", "CONDITIONING"), ("negative", "CONDITIONING")]
         + [("latent_image", "LATENT"), ("seed", "INT", 1221212), ("steps", "INT", 20), ("cfg", "FLOAT", 7.0)]
-        + [("sampler_name", "COMBO", "dpmpp_2m"), ("scheduler", "COMBO", "karras"), ("denoise", "FLOAT", 1.0)],
+        + [
+            ("sampler_name", "COMBO", "dpmpp_2m"),
+            ("scheduler", "COMBO", "karras"),
+            ("denoise", "FLOAT", 1.0),
+        ],
         ["LATENT"],
     ),
     "JoinImageWithAlpha": ([("image", "IMAGE"), ("alpha", "MASK")], ["IMAGE"]),
@@ -48,6 +52,14 @@ CORE: dict[str, tuple[list[tuple[Any, ...]], list[str]]] = {
     "MarkdownNote": ([], []),
 }
 EXTRA = {("LoadImage", "image"): "image", ("LoadVideo", "file"): "image", ("KSampler", "seed"): "fixed"}
+
+# Combos with a fixed list; what the host or the machine lists is not checked here.
+OFFERED = {
+    (table.id, each.id): each.choices()
+    for table in TABLES.values()
+    for each in table.inputs
+    if each.kind == "combo" and each.id != "profile"
+}
 
 Node = dict[str, Any]
 
@@ -127,7 +139,10 @@ def _declared(kind: str, given: dict[str, Any]) -> tuple[list[Node], list[Node],
         slots.append(slot | {"widget": {"name": name}} if default else slot)
         if default:
             value = given.get(name, default[0])
-            values.append(default[0] if isinstance(value, tuple) else value)
+            value = default[0] if isinstance(value, tuple) else value
+            if (choices := OFFERED.get((kind, name))) and value not in choices:
+                raise ValueError(f"{kind}: {name} does not offer {value!r}.")
+            values.append(value)
             if (kind, name) in EXTRA:
                 values.append(EXTRA[kind, name])
     return slots, outputs, values

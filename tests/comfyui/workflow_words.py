@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-_MODELS = (
-    "Choose a checkpoint (`sd_model_checkpoint`) and a control model (`model` of the unit) of yours, both SD1.5."
-)
+_MODELS = "Choose a checkpoint (`sd_model_checkpoint`) and a control model (`model` of the unit) of yours, both SD1.5."
 _MODELS_ZH = "请选择您自己的 SD1.5 大模型（`sd_model_checkpoint`）和控制模型（单元的 `model`）。"
 
 
 def _pull(module: str, size: str) -> str:
     return (
-        f"{_MODELS} The module needs weights ({size}): fetch them once with `img-open models pull {module}`, or "
+        f"{_MODELS} The module needs weights ({size}): fetch them once with `img-open models pull "
+        f"{module}`, or "
         "set module to `none` and load a ready map."
     )
 
@@ -27,7 +26,8 @@ WORDS: dict[str, dict[str, Words]] = {
     "anime-to-real": {
         "en": (
             "Anime to real",
-            "A drawing becomes a photograph: its lines hold the shape, a photographic checkpoint paints anew.",
+            "A drawing becomes a photograph: its lines hold the shape, a photographic checkpoint "
+            "paints anew.",
             f"{_MODELS} More `denoising_strength` leaves more of the drawing's flat colours behind.",
         ),
         "zh": (
@@ -39,7 +39,8 @@ WORDS: dict[str, dict[str, Words]] = {
     "real-to-anime": {
         "en": (
             "Real to anime",
-            "A photograph becomes an anime picture: its lines hold the shape, an anime checkpoint paints anew.",
+            "A photograph becomes an anime picture: its lines hold the shape, an anime checkpoint "
+            "paints anew.",
             f"Load a photograph. {_MODELS}",
         ),
         "zh": (
@@ -52,7 +53,8 @@ WORDS: dict[str, dict[str, Words]] = {
         "en": (
             "Pose and expression",
             "Body, hands and face of a photograph are kept; everything else is painted by the prompt.",
-            f"Load a picture of a person. {_pull('openpose_full', 'about 350 MB')} `openpose_faceonly` keeps the "
+            f"Load a picture of a person. {_pull('openpose_full', 'about 350 MB')} `openpose_faceonly` "
+            "keeps the "
             "expression alone.",
         ),
         "zh": (
@@ -77,7 +79,8 @@ WORDS: dict[str, dict[str, Words]] = {
         "en": (
             "A fixed subject",
             "reference_only shows the model a picture while it paints: the subject stays, the scene changes.",
-            "Choose an SD1.5 checkpoint of yours; no control model is needed. threshold_a is the style fidelity.",
+            "Choose an SD1.5 checkpoint of yours; no control model is needed. threshold_a is the "
+            "style fidelity.",
         ),
         "zh": (
             "固定主体",
@@ -102,15 +105,19 @@ WORDS: dict[str, dict[str, Words]] = {
     "background-removal": {
         "en": (
             "Background removal with a mask",
-            "A mask cuts the subject out with a transparent background; Generate paints another one around it.",
-            "The mask is the subject, and is yours to paint: *Open in MaskEditor* on your picture, then wire its "
-            "MASK instead. Nothing here finds the subject by itself. The API's own *background remove* does, but "
+            "A mask cuts the subject out with a transparent background; Generate paints another one "
+            "around it.",
+            "The mask is the subject, and is yours to paint: *Open in MaskEditor* on your picture, "
+            "then wire its "
+            "MASK instead. Nothing here finds the subject by itself. The API's own *background "
+            "remove* does, but "
             "its path is not published: once your contract names it, *API Call* can send it.",
         ),
         "zh": (
             "用遮罩去除背景",
             "用遮罩把主体抠成透明背景；“生成”在它周围绘制新的背景。",
-            "遮罩即主体，由您绘制：在图片上选择 *Open in MaskEditor*，再改接它的 MASK。这里没有任何节点会自动寻找主体。"
+            "遮罩即主体，由您绘制：在图片上选择 *Open in MaskEditor*，再改接它的 MASK。"
+            "这里没有任何节点会自动寻找主体。"
             "接口自带的“背景去除”可以，但其路径没有公开：您的合同给出路径后，可用“接口调用”发送。",
         ),
     },
@@ -153,9 +160,12 @@ WORDS: dict[str, dict[str, Words]] = {
     "local-and-remote": {
         "en": (
             "Local and remote side by side",
-            "One request twice: left it runs on this machine, right on a server. Only `run_on`, names and size differ.",
-            "Left: your own SD1.5 checkpoint and canny control model. Right: 1. `img-open serve`  2. `img-open "
-            "profile add local --url http://127.0.0.1:8170 --no-key`  3. press R on the canvas. With the same "
+            "One request twice: left it runs on this machine, right on a server. Only `run_on`, names "
+            "and size differ.",
+            "Left: your own SD1.5 checkpoint and canny control model. Right: 1. `img-open serve`  2. "
+            "`img-open "
+            "profile add local --url http://127.0.0.1:8170 --no-key`  3. press R on the canvas. With "
+            "the same "
             "models on both sides, give both the same names and size.",
         ),
         "zh": (
@@ -168,15 +178,18 @@ WORDS: dict[str, dict[str, Words]] = {
     "video-frames": {
         "en": (
             "Video frames, one control image per frame",
-            "Every frame of a film gets its own control image and its own latent; the film is put together again.",
-            "Choose a short film, an SD1.5 checkpoint and a canny control model of yours. All frames are sampled as "
+            "Every frame of a film gets its own control image and its own latent; the film is put "
+            "together again.",
+            "Choose a short film, an SD1.5 checkpoint and a canny control model of yours. All frames "
+            "are sampled as "
             "one batch: cut long films into parts that fit your memory. Frames are painted one by one, so "
             "expect some flicker.",
         ),
         "zh": (
             "视频逐帧控制",
             "视频的每一帧都有自己的控制图和 latent，最后重新合成视频。",
-            "请选择一段短视频、您自己的 SD1.5 大模型和 canny 控制模型。所有帧作为一个批次采样：长视频请按显存分段。"
+            "请选择一段短视频、您自己的 SD1.5 大模型和 canny 控制模型。所有帧作为一个批次采样："
+            "长视频请按显存分段。"
             "各帧独立绘制，会有一些闪烁。",
         ),
     },

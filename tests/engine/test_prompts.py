@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from img_open.base.errors import InvalidRequest
 from img_open.engines.diffusers_prompt import PromptPlan, TextEncoder
 
 
@@ -47,6 +48,11 @@ def test_vectors_without_a_mean_are_not_scaled_by_rounding_errors(untrained):
     plain, strong = untrained.encode("a red circle")[0], untrained.encode("a (red:1.5) circle")[0]
     assert torch.equal(plain[1], strong[1])
     assert torch.allclose(plain[2] * 1.5, strong[2])
+
+
+def test_emphasis_beyond_all_numbers_is_refused(encoder):
+    with pytest.raises(InvalidRequest, match="emphasis"):
+        encoder.encode(f"a (red:1{'0' * 45}) circle")
 
 
 def test_square_brackets_weaken(encoder):

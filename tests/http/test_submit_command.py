@@ -149,6 +149,17 @@ def test_a_size_that_was_not_asked_for_is_said(shared: Shared, journal: Journal)
     assert not [info for info in fitting.infos if info.field == "width"]
 
 
+def test_the_private_results_setting_is_named_only_where_it_helps(shared: Shared, journal: Journal) -> None:
+    server = shared("gateway")
+    engine = RemoteEngine(profile_for_url(server.url), journal, timeouts=SHORT, backoff=FAST)
+    for number, (fault, helps) in enumerate((("private", True), ("metadata", False))):
+        server.script(result=[fault] * 6)
+        with pytest.raises(errors.LinkRefused) as caught:
+            engine.run(make_request(seed=number))
+        assert ("allow_private_results" in str(caught.value)) is helps, fault
+        server.script(result=[])
+
+
 def test_a_results_folder_that_is_a_file_is_named(shared: Shared, journal: Journal) -> None:
     engine = RemoteEngine(profile_for_url(shared("gateway").url), journal, timeouts=SHORT, backoff=FAST)
     journal.results_dir.parent.mkdir(parents=True, exist_ok=True)
