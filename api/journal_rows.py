@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 
 from ..base.errors import ImgOpenError, InvalidRequest, ProfileError
 from .lease import LEASE_S
+from .request_fields import text_problems
 
 State = Literal["prepared", "submitted", "running", "done", "failed", "cancelled", "uncertain", "lost"]
 UNFINISHED: tuple[State, ...] = ("prepared", "submitted", "running", "uncertain")
@@ -166,8 +167,8 @@ def check_spend(db: sqlite3.Connection, task: Task, now: float, limit: int) -> N
 
 def check_id(task_id: str) -> str:
     """The id; a blank one is refused, it would fit every row that has no server id yet."""
-    if not task_id.strip():
-        raise InvalidRequest.field("the task id", task_id, "not empty", "See `img-open tasks list`.")
+    if not task_id.strip() or text_problems(task_id):
+        raise InvalidRequest.field("the task id", task_id, "a text, not empty", "See `img-open tasks list`.")
     return task_id
 
 

@@ -155,7 +155,7 @@ def latency(folder: Path, pairs: int) -> dict[str, list[float]]:
 
 def parallel(folder: Path, rounds: int = 5) -> tuple[float, float]:
     """Seconds for one submit and for sixteen side by side, medians."""
-    with server(folder, 1.25, 128) as url:
+    with server(folder, 2.25, 128) as url:
         run = ours(url, folder / "parallel", max_concurrent=16)
         run(1)
         one: list[float] = []

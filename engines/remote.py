@@ -42,7 +42,7 @@ from .remote_limits import check_seconds, slot, timeouts_within
 from .remote_notices import refused_result_link, with_notices
 from .remote_pictures import linker_for, pin_files, publish
 from .remote_poll import SUBMITTED, WORKED, Patience, Poller, UnknownTask
-from .remote_results import ResultStore
+from .remote_results import CannotKeep, ResultStore
 from .remote_submit import Submitter
 from .types import Progress, ProgressFn, Result, Stage
 
@@ -363,7 +363,7 @@ class RemoteEngine:
             if answer.verdict == "succeeded":
                 return self._store.collect(task, answer, lambda done, total: None, job.cancelled)
             why = f"the server says status {answer.info.status}"
-        except Cancelled:
+        except (Cancelled, CannotKeep):
             raise
         except ImgOpenError as error:
             why = error.message

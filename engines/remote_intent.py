@@ -8,7 +8,9 @@ import random
 import uuid
 
 from ..api.journal import Intent, Task
+from ..api.problems import raise_problems
 from ..api.profiles import Profile
+from ..api.request_fields import text_problems
 from ..api.sendable import Sendable
 from ..base.log import scrub_json
 from .remote_pictures import without_pictures
@@ -24,6 +26,7 @@ def make_intent(profile: Profile, request: Sendable, nonce: str) -> Intent:
     one, and the nonce. A random seed (-1) is drawn here and kept with the journal's row: the same request
     with the same nonce stays the same task, through restarts too; another nonce draws another seed.
     """
+    raise_problems(text_problems(nonce, "the word for a new task"))
     own_id = request.id_task
     asked = request.canonical_hash()
     parts = [profile.base_url, profile.name, request.operation, asked, own_id, nonce]

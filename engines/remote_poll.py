@@ -122,9 +122,7 @@ class Poller:
     def _ask(self, query_id: str, archived: bool, left_s: float, cancelled: CancelledFn) -> TaskAnswer:
         """One question, however the server keeps silent: the deadline holds, but for a last word."""
         return interruptible(
-            lambda: self._client.task_answer(
-                query_id, archived=archived, patient=False, cancelled=cancelled
-            ),
+            lambda: self._client.task_answer(query_id, archived=archived, patient=False, cancelled=cancelled),
             cancelled,
             bound_s=max(left_s, _LAST_WORD_S),
             what=f"the question about task {query_id}",

@@ -38,6 +38,12 @@ class BrokenPicture(NetworkError):
     code = "bad_picture"
 
 
+class CannotKeep(ImgOpenError):
+    """A result is there, but this machine has no place for it: no reason to have it made again."""
+
+    code = "cannot_keep"
+
+
 class ResultStore:
     """Fetches and keeps the results of one journal's tasks, in `results/<task id>/` beside the journal."""
 
@@ -103,7 +109,7 @@ class ResultStore:
         folder = self.folder(task)
         try:
             return places.ensure(folder)
-        except OSError as error:
+        except (OSError, ImgOpenError) as error:
             raise _cannot_keep(folder, error) from error
 
     def load(self, task: Task) -> Result | None:
@@ -242,9 +248,10 @@ def _write(path: Path, data: bytes) -> Path:
     return path
 
 
-def _cannot_keep(path: Path, error: OSError) -> ImgOpenError:
-    return ImgOpenError(
-        f"The result cannot be kept: {path} cannot be written ({error.strerror}).",
+def _cannot_keep(path: Path, error: OSError | ImgOpenError) -> CannotKeep:
+    why = error.strerror if isinstance(error, OSError) else error.message.rstrip(".")
+    return CannotKeep(
+        f"The result cannot be kept: {path} cannot be written ({why}).",
         "Its folder must be a folder you can write to, with free space. The task is not lost: run the same "
         "request again afterwards.",
     )

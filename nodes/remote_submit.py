@@ -76,6 +76,7 @@ def build(values: dict[str, Any]) -> tuple[Request, Pictures]:
 
 
 def _outputs(result: Result) -> io.NodeOutput:
+    from .operation_results import audit_line
     from .pixels import to_image
 
     if not result.images:
@@ -86,7 +87,8 @@ def _outputs(result: Result) -> io.NodeOutput:
         )
     seeds = ",".join(str(seed) for seed in result.seeds)
     answer = json.dumps(result.response, ensure_ascii=False, indent=1)
-    return io.NodeOutput(to_image(result.images), seeds, result.task_id, answer)
+    audits = "\n".join(audit_line(one) for one in result.audits)
+    return io.NodeOutput(to_image(result.images), seeds, result.task_id, answer, audits)
 
 
 def _summary(result: Result) -> str:

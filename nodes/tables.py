@@ -176,6 +176,7 @@ REMOTE_SUBMIT = NodeTable(
         Out("STRING", "seeds", "The seed of each picture, separated by commas."),
         Out("STRING", "task_id", "The task's id on the server."),
         Out("STRING", "response", "The server's answer as JSON, without signatures."),
+        Out("STRING", "audits", "Labels of the server's content check, one line per picture."),
     ),
 )
 

@@ -31,6 +31,14 @@ def keep(source: Path, target: Path, colours: int = COLOURS) -> None:
         raise SystemExit(f"{target} is larger than {LARGEST // 1024} KiB.")
 
 
+def keep_thumbnail(source: Path, target: Path) -> None:
+    """Write a workflow's picture as ComfyUI's template browser wants it: a small JPEG of the same name."""
+    with Image.open(source) as picture:
+        small = picture.convert("RGB")
+        small.thumbnail((900, 900), Image.Resampling.LANCZOS)
+        small.save(target, quality=82, optimize=True)
+
+
 def main(folder: Path) -> None:
     for scene, name in SCENES.items():
         if (folder / f"{scene}.png").is_file():
@@ -38,6 +46,8 @@ def main(folder: Path) -> None:
     for source in sorted((folder / "nodes" / "own").glob("*.png")):
         node, _, locale = source.stem.rpartition("-")
         keep(source, ROOT / "web" / "docs" / node / f"{locale}.png")
+    for source in sorted((folder / "workflows" / "own").glob("*.png")):
+        keep_thumbnail(source, ROOT / "example_workflows" / f"{source.stem}.jpg")
 
 
 if __name__ == "__main__":

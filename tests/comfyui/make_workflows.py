@@ -2,7 +2,7 @@
 
     python tests/comfyui/make_workflows.py
 
-Run it after a change of the nodes' inputs or of the words here; tests/unit/test_example_workflows.py says so
+Run it after a change of the nodes' inputs or of the words here; tests/comfyui/test_make_workflows.py says so
 when it is due. Thumbnails come from tests/browser (see keep_pictures.py there).
 """
 

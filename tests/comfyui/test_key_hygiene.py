@@ -1,4 +1,4 @@
-"""A canary key goes to its own server and nowhere else: files, routes, logs, pictures, errors are searched."""
+"""A canary key goes to its own server and nowhere else: files, routes, logs, pictures and errors."""
 
 from __future__ import annotations
 

@@ -20,8 +20,12 @@ CORE: dict[str, tuple[list[tuple[Any, ...]], list[str]]] = {
     "GetVideoComponents": ([("video", "VIDEO")], ["IMAGE", "AUDIO", "FLOAT"]),
     "CreateVideo": ([("images", "IMAGE"), ("audio", "AUDIO"), ("fps", "FLOAT", 30.0)], ["VIDEO"]),
     "SaveVideo": (
-        [("video", "VIDEO"), ("filename_prefix", "STRING", "video/img-open"), ("format", "COMBO", "auto")]
-        + [("codec", "COMBO", "auto")],
+        [
+            ("video", "VIDEO"),
+            ("filename_prefix", "STRING", "video/img-open"),
+            ("format", "COMBO", "auto"),
+            ("codec", "COMBO", "auto"),
+        ],
         [],
     ),
     "CheckpointLoaderSimple": (
@@ -36,9 +40,14 @@ CORE: dict[str, tuple[list[tuple[Any, ...]], list[str]]] = {
     "VAEEncode": ([("pixels", "IMAGE"), ("vae", "VAE")], ["LATENT"]),
     "VAEDecode": ([("samples", "LATENT"), ("vae", "VAE")], ["IMAGE"]),
     "KSampler": (
-        [("model", "MODEL"), ("positive", "CONDITIONING"), ("negative", "CONDITIONING")]
-        + [("latent_image", "LATENT"), ("seed", "INT", 1221212), ("steps", "INT", 20), ("cfg", "FLOAT", 7.0)]
-        + [
+        [
+            ("model", "MODEL"),
+            ("positive", "CONDITIONING"),
+            ("negative", "CONDITIONING"),
+            ("latent_image", "LATENT"),
+            ("seed", "INT", 1221212),
+            ("steps", "INT", 20),
+            ("cfg", "FLOAT", 7.0),
             ("sampler_name", "COMBO", "dpmpp_2m"),
             ("scheduler", "COMBO", "karras"),
             ("denoise", "FLOAT", 1.0),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-_MODELS = "Choose a checkpoint (`sd_model_checkpoint`) and a control model (`model` of the unit) of yours, both SD1.5."
+_MODELS = (
+    "Choose a checkpoint (`sd_model_checkpoint`) and a control model (`model` of the unit) of yours, "
+    "both SD1.5."
+)
 _MODELS_ZH = "请选择您自己的 SD1.5 大模型（`sd_model_checkpoint`）和控制模型（单元的 `model`）。"
 
 

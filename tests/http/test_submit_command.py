@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from img_open.base import errors
 from img_open.cli import main
 from img_open.engines.remote import RemoteEngine
 from img_open.engines.remote_poll import Patience
+from img_open.engines.remote_results import CannotKeep
 
 from .conftest import FAST, SHORT, FaultyServer, make_request
 
@@ -133,10 +135,16 @@ def test_a_blank_id_fits_no_task(shared: Shared, journal: Journal) -> None:
     engine = RemoteEngine(profile_for_url(shared("gateway").url), journal, timeouts=SHORT, backoff=FAST)
     engine.submit(make_request())
     for call in (engine.attach, engine.cancel, journal.show, lambda text: journal.purge(task_ids=[text])):
-        for blank in ("", "  "):
+        for blank in ("", "  ", "\udcff"):
             with pytest.raises(errors.InvalidRequest, match="the task id"):
                 call(blank)
     assert [task.state for task in journal.list()] == ["running"]
+
+
+def test_a_word_that_cannot_be_written_is_refused(shared: Shared, journal: Journal) -> None:
+    engine = RemoteEngine(profile_for_url(shared("gateway").url), journal, timeouts=SHORT, backoff=FAST)
+    with pytest.raises(errors.InvalidRequest, match="the word for a new task"):
+        engine.run(make_request(), nonce="\udcff")
 
 
 def test_a_size_that_was_not_asked_for_is_said(shared: Shared, journal: Journal) -> None:
@@ -164,10 +172,14 @@ def test_a_results_folder_that_is_a_file_is_named(shared: Shared, journal: Journ
     engine = RemoteEngine(profile_for_url(shared("gateway").url), journal, timeouts=SHORT, backoff=FAST)
     journal.results_dir.parent.mkdir(parents=True, exist_ok=True)
     journal.results_dir.write_text("in the way")
-    with pytest.raises(errors.ImgOpenError, match="results"):
+    with pytest.raises(CannotKeep, match="results"):
         engine.run(make_request())
     journal.results_dir.unlink()
     assert len(engine.run(make_request()).images) == 1
+    shutil.rmtree(journal.results_dir)
+    journal.results_dir.write_text("in the way again, of a task that is done")
+    with pytest.raises(CannotKeep, match="not lost"):
+        engine.run(make_request())
 
 
 def test_half_a_surrogate_pair_in_an_answer_costs_no_result() -> None:

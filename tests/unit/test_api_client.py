@@ -250,9 +250,7 @@ def test_the_reply_names_the_id_or_ours_counts(peer: Callable[[bytes], Peer]) ->
 
 
 @pytest.mark.parametrize("named", ["\ud800", "x" * 100_000, " t1", "a\nb"])
-def test_an_id_that_cannot_be_asked_by_is_not_taken_over(
-    named: str, peer: Callable[[bytes], Peer]
-) -> None:
+def test_an_id_that_cannot_be_asked_by_is_not_taken_over(named: str, peer: Callable[[bytes], Peer]) -> None:
     odd = http({"code": "200", "msg": "", "data": {"task_id": named}})
     assert client_for(peer(odd)).submit("sd_text2image_v2", {}, task_id="ours") == "ours"
 

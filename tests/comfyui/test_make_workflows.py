@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "comfyui"))
-
-from make_workflows import LOCALES, MAKERS, text_of
+from make_workflows import LOCALES, MAKERS, ROOT, text_of
 from workflow_builder import Canvas
 from workflow_words import WORDS
 
