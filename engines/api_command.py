@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from ..api.catalogue import Operation, local_catalogue_files
 from ..api.local_catalogue import check_local_catalogue
-from ..api.profiles import Profile, load_profile, profile_for_url
+from ..api.profiles import Profile, chosen_profile
 from ..base import places
 from ..base.errors import InvalidRequest
 from ..storage.fetch import Fetcher
@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     call.add_argument("body", metavar="BODY", help="file with a JSON object, or - for standard input")
     server = call.add_mutually_exclusive_group()
-    server.add_argument("--profile", default="cloud", help="default: cloud")
-    server.add_argument("--url", default="", help="address of a gateway on this machine that takes no key")
+    server.add_argument("--profile", help="default: cloud")
+    server.add_argument("--url", help="address of a gateway on this machine that takes no key")
     call.add_argument("--out", type=Path, metavar="DIR", help="folder for pictures and result.json")
     call.add_argument("--deadline", type=float, metavar="SECONDS", help="stop waiting after this long")
     call.add_argument("--again", default="", metavar="WORD", help="any new word makes and pays a new task")
@@ -85,7 +85,7 @@ def _check() -> int:
 
 
 def _profile(args: argparse.Namespace) -> Profile:
-    return profile_for_url(args.url) if args.url else load_profile(args.profile)
+    return chosen_profile(args.url, args.profile)
 
 
 def _call(runner: ToolRunner, args: argparse.Namespace, progress: ProgressFn) -> Result:

@@ -32,9 +32,10 @@ def keep(source: Path, target: Path, colours: int = COLOURS) -> None:
 
 
 def keep_thumbnail(source: Path, target: Path) -> None:
-    """Write a workflow's picture as ComfyUI's template browser wants it: a small JPEG of the same name."""
+    """Write the upper left of a workflow, where its note is, as the template browser wants it: a JPEG."""
     with Image.open(source) as picture:
-        small = picture.convert("RGB")
+        width, height = picture.size
+        small = picture.convert("RGB").crop((0, 0, min(width, 1340), min(height, 840)))
         small.thumbnail((900, 900), Image.Resampling.LANCZOS)
         small.save(target, quality=82, optimize=True)
 
