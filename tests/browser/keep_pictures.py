@@ -4,7 +4,8 @@
     python tests/browser/keep_pictures.py /tmp/shots
     python -m img_open.nodes.operation_pages
 
-The last one puts the nodes' pictures into the help pages.
+The second also writes the thumbnails of example_workflows; the last one puts the nodes' pictures into the
+help pages.
 """
 
 from __future__ import annotations
