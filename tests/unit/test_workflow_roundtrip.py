@@ -119,6 +119,11 @@ def test_a_request_comes_back_exactly(body: dict[str, Any]) -> None:
         assert from_workflow(stored(workflow)).to_wire() == request.to_wire()
 
 
+def one_line(text: str) -> str:
+    """A text field of the browser knows one kind of line end."""
+    return " ".join(text.splitlines())
+
+
 def meaning(request: Request, body: dict[str, Any]) -> dict[str, Any]:
     """What a request asks for, whichever fields it states; without what cannot matter to it."""
     idle = {"alwayson_scripts", "seed", "initial_noise_multiplier", "image_cfg_scale", "hr_upscaler"}
@@ -128,18 +133,19 @@ def meaning(request: Request, body: dict[str, Any]) -> dict[str, Any]:
     found = {name: getattr(request, name) for name in BODY if name not in idle}
     noise = request.initial_noise_multiplier
     return found | {
-        "prompt": " ".join(request.prompt.splitlines()),
-        "negative_prompt": " ".join(request.negative_prompt.splitlines()),
+        "prompt": one_line(request.prompt),
+        "negative_prompt": one_line(request.negative_prompt),
         "seed": request.seed_number,
         "noise": 1 if noise is None or not request.init_image else noise,
         "upscaler": (request.hr_upscaler or "").strip() if request.enable_hr else "",
         "pix2pix": (request.image_cfg_scale or 0) if request.init_image else 0,
         "links": (request.init_image, request.init_mask),
-        "names": (request.checkpoint.strip(), request.vae.strip(), request.clip_skip, request.output_format),
+        "names": (one_line(request.checkpoint).strip(), one_line(request.vae).strip()),
+        "settings": (request.clip_skip, request.output_format),
         # Fields the pack has no meaning for are left to the other test: extra_json cannot hold a null.
         "units": [
             {name: value for name, value in dict(unit).items() if name not in unit.unknown_fields}
-            | {"model": unit.model or "None"}
+            | {"model": one_line(unit.model) or "None"}
             for unit in request.units
         ],
     }
