@@ -299,10 +299,10 @@ class RemoteEngine:
             self._linker = linker_for(self.profile)
         linker = self._linker
 
-        def told(what: str) -> None:
+        def told(done: int, total: int) -> None:
             if job.cancelled():
                 raise Cancelled("Stopped while pictures were prepared.")
-            self._tell(job, "uploading", what)
+            self._tell(job, "uploading", f"{done} of {total} pictures")
 
         return publish(final_request(request, task), pictures, linker, self.profile, told)
 

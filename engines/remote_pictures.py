@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any, Literal
 
 from ..api.profiles import Profile
@@ -13,6 +14,8 @@ from ..storage.links import InlineLinker, Linker, NoLinker
 from ..storage.pictures import Kind, Pictures, encode_for_upload
 
 _PREFIX = "picture:"
+_UPLOADS = 4  # pictures on their way at once
+_TELL_S = 0.2
 _LONG = 512  # a longer text may be a picture itself, not a link to one
 _BASE64 = re.compile(r"[A-Za-z0-9+/_=\r\n-]+")
 
@@ -52,36 +55,58 @@ def publish(
     pictures: Pictures | None,
     linker: Linker,
     profile: Profile,
-    told: Callable[[str], None],
+    told: Callable[[int, int], None],
 ) -> Sendable:
     """The request with every local picture replaced by a link of `linker`, each picture once.
 
-    Control maps and masks travel as PNG; photographs too unless the profile's `storage_options` say
-    `"photo": "jpeg"`. Links given as text pass through untouched.
+    Several pictures are encoded and uploaded side by side. Control maps and masks travel as PNG; photographs
+    too unless the profile's `storage_options` say `"photo": "jpeg"`. Links given as text pass through
+    untouched.
+
+    Args:
+        told: hears how many of how many pictures are there, at least five times a second; what it raises
+            ends the wait.
 
     Raises:
         PictureError: a `picture:` link without its picture.
         ProfileError: the profile has no storage.
     """
-    ready: dict[str, str] = {}
+    source = pictures if pictures is not None else Pictures()
     options = profile.storage_options
     photo: Literal["jpg", "png"] = "jpg" if options.get("photo") in ("jpeg", "jpg") else "png"
     quality = int(options.get("jpeg_quality", 95))
 
-    def link_for(link: str) -> str:
-        local = link.startswith(_PREFIX) or (pictures is not None and pictures.is_local(link))
-        if not local:
-            return link
-        if link not in ready:
-            told(f"picture {len(ready) + 1}")
-            source = pictures if pictures is not None else Pictures()
-            data, mime = encode_for_upload(
-                source.get(link), source.kind(link), photo_format=photo, quality=quality
-            )
-            ready[link] = linker.link_for(data, mime)
-        return ready[link]
+    def upload(link: str) -> str:
+        data, mime = encode_for_upload(
+            source.get(link), source.kind(link), photo_format=photo, quality=quality
+        )
+        return linker.link_for(data, mime)
 
-    return request.map_links(link_for)
+    found = [link for _, link in request.links()]
+    local = [link for link in found if link.startswith(_PREFIX) or source.is_local(link)]
+    links = _side_by_side(upload, list(dict.fromkeys(local)), told)
+    return request.map_links(lambda link: links.get(link, link))
+
+
+def _side_by_side(
+    upload: Callable[[str], str], wanted: list[str], told: Callable[[int, int], None]
+) -> dict[str, str]:
+    """`upload` of each, in a few threads at once; the first error ends it."""
+    if not wanted:
+        return {}
+    pool = ThreadPoolExecutor(min(_UPLOADS, len(wanted)), thread_name_prefix="img-open-upload")
+    try:
+        tasks = {pool.submit(upload, link): link for link in wanted}
+        links: dict[str, str] = {}
+        pending = set(tasks)
+        while pending:
+            told(len(links), len(wanted))
+            done, pending = wait(pending, timeout=_TELL_S, return_when=FIRST_COMPLETED)
+            links |= {tasks[each]: each.result() for each in done}
+        return links
+    finally:
+        # Never waits: a user who stops is not held up by an upload that hangs.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def without_pictures(value: Any) -> Any:

@@ -242,7 +242,7 @@ class ToolRunner:
         request = OperationRequest(operation, values)
         operation.validate_body(values)
         linker = self._linker or linker_for(self.profile)
-        sent = publish(request, pictures, linker, self.profile, lambda text: None)
+        sent = publish(request, pictures, linker, self.profile, lambda done, total: None)
         client = Client(
             self.profile, timeouts=self._timeouts, backoff=self._backoff, catalogue=self.catalogue
         )
