@@ -29,7 +29,7 @@ PICTURE_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
 def build_parser() -> argparse.ArgumentParser:
     """All sub-commands with their help; rooms that own a command add their own arguments."""
-    from .engines import api_command, profile_command, tasks_command
+    from .engines import api_command, doctor, profile_command, tasks_command
     from .gateway import command as gateway_command
     from .preprocessors import models_command
 
@@ -100,6 +100,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     models_command.add_arguments(models)
     models.set_defaults(handler=models_command.run)
+
+    checkup = commands.add_parser("doctor", help="which packages work here, and what to do about the others")
+    doctor.add_arguments(checkup)
+    checkup.set_defaults(handler=doctor.run)
 
     tasks = commands.add_parser("tasks", help="what was asked of servers: list, show, resume, cancel, purge")
     tasks_command.add_arguments(tasks)
