@@ -54,7 +54,7 @@ _TORCHVISION_SIGNS = ("torchvision::nms", "libtorch_cuda", "libc10_cuda", "torch
 _TORCHVISION_HELP = (
     "torch and torchvision are builds that do not belong together (a CPU torch beside the CUDA torchvision "
     "of the package index, for example). transformers and diffusers fail with it. Uninstall torchvision, "
-    "which this pack does not need (pip uninstall torchvision), or install the build that pairs with this torch."
+    "which this pack does not need (pip uninstall torchvision), or install the build that pairs with torch."
 )
 
 
