@@ -80,12 +80,14 @@ def _cached(store: OrderedDict[Any, Any], key: Any, limit: int, load: Callable[[
 def require_diffusers() -> None:
     """Raise MissingDependency where the packages of the `standalone` extra are missing."""
     try:
+        # Without accelerate diffusers fills weights that a file lacks with random numbers, and says nothing.
+        import accelerate  # noqa: F401
         import diffusers  # noqa: F401
         import torch  # noqa: F401
         import transformers  # noqa: F401
     except ImportError as error:
         raise MissingDependency(
-            f"The local engine needs torch, diffusers and transformers ({error}).",
+            f"The local engine needs torch, diffusers, transformers and accelerate ({error}).",
             "pip install 'img-open[standalone]'",
         ) from error
 

@@ -37,6 +37,7 @@ PARTS = (
     Part("torchvision", "torchvision", "nothing here; other packages load it if it is there", install=""),
     Part("transformers", "transformers", "local generation", "from transformers import CLIPTextModel"),
     Part("diffusers", "diffusers", "img-open run and serve", "from diffusers import UNet2DConditionModel"),
+    Part("accelerate", "accelerate", "img-open run and serve"),
     # Its own requirements would replace torch, and importing it whole needs what is not needed here.
     Part(
         "controlnet_aux",

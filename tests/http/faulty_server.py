@@ -190,7 +190,11 @@ class Handler(BaseHTTPRequestHandler):
     # --- calls ------------------------------------------------------------------------------------------
 
     def do_POST(self) -> None:
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        raw = self.rfile.read(length)
+        if len(raw) < length:  # the client was killed while it sent this: half a request is none
+            self.close_connection = True
+            return None
         body: dict[str, Any] = json.loads(raw or b"{}")
         if self.path == "/_script":
             with self.world.lock:

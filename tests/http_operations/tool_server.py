@@ -37,7 +37,11 @@ class ToolHandler(faulty_server.Handler):
         path = self.path.removeprefix(PREFIX)
         if path == self.path or (path.startswith("/sd/v2/") and not path.endswith("queryModelList")):
             return super().do_POST()
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        raw = self.rfile.read(length)
+        if len(raw) < length:  # the client was killed while it sent this: half a request is none
+            self.close_connection = True
+            return None
         body: dict[str, Any] = json.loads(raw or b"{}")
         wanted = self.world.options.key
         if wanted and self.headers.get("X-Request-req-accessKeySecret") != wanted:
