@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 from img_open.api.journal import Journal
@@ -40,6 +41,6 @@ def test_memory_stays_flat(serve: Callable[..., FaultyServer], tmp_path: Path) -
         tracemalloc.stop()
     # What a task leaves behind is left in every round; a module imported by chance in one of them, by
     # this test or by a thread of an earlier one, is not.
-    growth = min(after - before for before, after in zip(readings, readings[1:], strict=False)) / ROUND
+    growth = min(after - before for before, after in pairwise(readings)) / ROUND
     assert growth < PICTURE_BYTES / 20, f"{growth:.0f} bytes stay per task: {readings}"
     assert len(server.ledger()["tasks"]) == 4 * ROUND
