@@ -82,10 +82,10 @@ def _resume(args: argparse.Namespace, journal: Journal, progress: ProgressFn) ->
 
 
 def _engine(journal: Journal, task_id: str) -> RemoteEngine:
-    return ToolRunner(_profile(journal.show(task_id)), journal).engine_of(task_id)
+    return ToolRunner(profile_of(journal.show(task_id)), journal).engine_of(task_id)
 
 
-def _profile(task: Task) -> Profile:
+def profile_of(task: Task) -> Profile:
     """The profile a task was submitted with; refuses one that leads to another server by now."""
     by_url = task.profile.startswith(URL_NAME)
     profile = profile_for_url(task.server) if by_url else load_profile(task.profile)
@@ -93,6 +93,7 @@ def _profile(task: Task) -> Profile:
         raise ProfileError(
             f"Profile {task.profile!r} leads to {profile.base_url} now, but the task is at {task.server}.",
             "Put the old address back, or add a profile of another name for it and use its id there.",
+            profile=task.profile,
         )
     if profile.name != task.profile:
         raise InvalidRequest(f"Task {task.task_id} belongs to {task.profile!r}.", "Run its request again.")

@@ -10,8 +10,7 @@ from typing import Any
 
 from ..api.journal import FINISHED, UNFINISHED, Journal, Task
 from ..api.lease import is_held
-from ..api.profiles import URL_NAME, Profile, load_profile, profile_for_url
-from ..base.errors import ImgOpenError, InvalidRequest, ProfileError
+from ..base.errors import ImgOpenError, InvalidRequest
 from ..base.log import get_logger, scrub
 
 THUMBNAIL = 96  # pixels, longer side
@@ -140,6 +139,7 @@ class Live:
     def attach(self, journal: Journal, task: Task) -> None:
         """Wait for a task in the background; its pictures come into the journal's folder."""
         from ..engines.remote_tools import ToolRunner
+        from ..engines.tasks_command import profile_of
         from ..engines.types import Progress
 
         engine = ToolRunner(profile_of(task), journal).engine_of(task.task_id)
@@ -176,6 +176,7 @@ class Live:
         from ..api.client import Client
         from ..api.retry import Backoff
         from ..api.transport import Timeouts
+        from ..engines.tasks_command import profile_of
 
         when, answer = self._asked.get(task.row_id, (0.0, {}))
         if time.monotonic() - when < _FRESH_S:
@@ -200,19 +201,6 @@ class Live:
         return answer
 
 
-def profile_of(task: Task) -> Profile:
-    """The profile a task was submitted with; refuses one that leads to another server by now."""
-    by_url = task.profile.startswith(URL_NAME)
-    profile = profile_for_url(task.server) if by_url else load_profile(task.profile)
-    if profile.base_url != task.server:
-        raise ProfileError(
-            f"Profile {task.profile!r} leads to {profile.base_url} now, but the task is at {task.server}.",
-            "Put the old address back to reach the task.",
-            profile=task.profile,
-        )
-    return profile
-
-
 # --- what people do -----------------------------------------------------------------------------------------
 
 
@@ -225,6 +213,7 @@ def act(journal: Journal, live: Live, task: Task, action: str) -> dict[str, Any]
     """
     if action == "cancel":
         from ..engines.remote_tools import ToolRunner
+        from ..engines.tasks_command import profile_of
 
         if task.state == "prepared" and not is_held(task.owner, task.owner_until):
             journal.set_state(task.row_id, "cancelled", "stopped by the user before it was sent")

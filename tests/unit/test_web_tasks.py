@@ -131,11 +131,12 @@ def test_purging_leaves_what_is_unfinished(journal: Journal) -> None:
 
 def test_a_profile_that_moved_is_refused(journal: Journal) -> None:
     from img_open.api.profiles import Profile, save_profile
+    from img_open.engines.tasks_command import profile_of
 
     save_profile(Profile("mine", "http://127.0.0.1:10"))
     intent = Intent("k", URL, "mine", "sd_text2image_v2", "t", True, "h", "", {"prompt": "p"}, 7, 1)
     with pytest.raises(ProfileError, match="leads to"):
-        web_tasks.profile_of(journal.begin(intent, "nobody").task)
+        profile_of(journal.begin(intent, "nobody").task)
 
 
 def test_attaching_reports_its_end(journal: Journal) -> None:
