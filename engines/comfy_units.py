@@ -1,4 +1,7 @@
-"""A request's units as nodes: picture, crop, control model, ControlNet Unit. Plain data, no ComfyUI."""
+"""A request's units as nodes: picture, crop, control model, ControlNet Unit. Plain data, no ComfyUI.
+
+Units that are other nodes' work (IP-Adapter, InstantID, Revision) are wired by `comfy_owned`.
+"""
 
 # pyright: basic
 
@@ -11,6 +14,8 @@ from ..base.errors import InvalidRequest
 from ..controlnet.unit import ControlNetUnit
 from ..preprocessors.postprocess import needs_post_process
 from .comfy_graph import Graph, HostFacts, Link
+from .comfy_owned import Owned, Seen
+from .comfy_owners import KEYPOINTS, check_model_without_module, is_map, owner_of
 
 if TYPE_CHECKING:
     from ..api.request import Request
@@ -41,6 +46,7 @@ class Wires:
         model, positive, negative: what is sampled with.
         maps: the units' control images.
         finish: the chain of units, where one of them has something to do after decoding; else None.
+        face: the tokens of InstantID's face, if the unit just before gave them.
     """
 
     model: Link
@@ -48,6 +54,7 @@ class Wires:
     negative: Link
     maps: list[Link] = field(default_factory=list)
     finish: Link | None = None
+    face: Link | None = None
 
 
 def unit_place(index: int) -> str:
@@ -83,26 +90,26 @@ class Units:
         Raises:
             InvalidRequest: a unit without a picture, or without a model where its module needs one.
             MissingModel: its model is not there.
+            MissingDependency: it is the work of nodes that are not there.
         """
         chained: Link | None = None
-        for index, unit in enumerate(self.request.units):
-            if unit.enabled:
-                key = self._add(wires, f"{tag}unit{index + 1}", index, unit, chained)
-                chained = [key, 3]
+        enabled = [(index, unit) for index, unit in enumerate(self.request.units) if unit.enabled]
+        for index, unit in enabled:
+            name = f"{tag}unit{index + 1}"
+            check_model_without_module(unit, unit_place(index))
+            face, wires.face = wires.face, None
+            if owner_of(unit):
+                self._add_owned(wires, name, index, unit, face)
+            else:
+                seen = self._seen(name, index, unit)
+                chained = [self._add(wires, name, index, unit, seen, chained), 3]
         if any(unit.enabled and needs_post_process(self._module(unit)) for unit in self.request.units):
             wires.finish = chained
 
-    def _add(self, wires: Wires, name: str, index: int, unit: ControlNetUnit, before: Link | None) -> str:
-        graph = self.graph
-        image, mask, mode, module = self._pictures(index, unit)
-        if self.init is not None and self.init.mask is not None and _follows_crop(self.request, unit):
-            own_mask = mask is not None and mask != self.init.mask
-            crop = self._crop(f"{name}-crop", self.init.mask, image, mode)
-            if own_mask:
-                mask = self._cropped_mask(name, self.init.mask, mask, mode)
-            elif mask is not None:
-                mask = [crop, 1]
-            image = [crop, 0]
+    def _add(
+        self, wires: Wires, name: str, index: int, unit: ControlNetUnit, seen: Seen, before: Link | None
+    ) -> str:
+        graph, module = self.graph, seen.module
         region = [graph.picture(unit.effective_region_mask), 1] if unit.effective_region_mask else None
         key = graph.add(
             name,
@@ -111,14 +118,14 @@ class Units:
             negative=wires.negative,
             control_net=self._control_net(index, unit),
             vae=self.vae,
-            image=image,
-            mask=mask,
+            image=seen.image,
+            mask=seen.mask,
             latent=self.latent,
             units=before,
             effective_region_mask=region,
             sd_model=wires.model if _works_in_the_model(module) else None,
             seed=self.seed if _draws(module) else None,
-            **unit_widgets(unit, module, mode),
+            **unit_widgets(unit, module, seen.mode),
             **self._second_pass(),
         )
         wires.positive, wires.negative = [key, 0], [key, 1]
@@ -126,12 +133,93 @@ class Units:
             wires.model = [key, 4]
         if unit.save_detected_map:
             wires.maps.append([key, 2])
+        self._say_general(index, unit)
+        return key
+
+    def _add_owned(
+        self, wires: Wires, name: str, index: int, unit: ControlNetUnit, face: Link | None
+    ) -> None:
+        """A unit that is other nodes' work; `face`: of the unit just before."""
+        owned, place = Owned(self.graph, self.request, self.host), unit_place(index)
+        owned.check(unit, place)
+        self._say_general(index, unit)
+        unit = owned.without_mask(unit, place)
+        owner = owner_of(unit)
+        if owner == "InstantID" and is_map(unit):
+            self._add_instant_id(owned, wires, name, index, unit, face)
+            return
+        seen = self._seen(name, index, unit)
+        if owner == "Revision":
+            sides = owned.revision(name, place, unit, seen, wires.positive, wires.negative)
+            wires.positive, wires.negative = sides
+        elif owner == "InstantID":
+            wires.model, wires.face = owned.face(name, place, unit, seen, wires.model)
+        else:
+            wires.model = owned.ip_adapter(name, place, unit, seen, wires.model)
+
+    def _add_instant_id(
+        self, owned: Owned, wires: Wires, name: str, index: int, unit: ControlNetUnit, face: Link | None
+    ) -> None:
+        """InstantID's control model: as any other, but it reads the face's tokens instead of the prompt."""
+        place = unit_place(index)
+        if face is None:
+            raise InvalidRequest(
+                f"{place} is InstantID's control model, but the unit before it gives no face.",
+                "Put a unit with the module instant_id_face_embedding directly before it.",
+                field=f"{place}.module",
+            )
+        self._say_one_text(index)
+        seen = self._seen(name, index, unit)
+        if unit.module == KEYPOINTS:
+            width, height = self.request.width // 8 * 8, self.request.height // 8 * 8
+            points = self.graph.add(
+                f"{name}-points",
+                "ImgOpenPreprocessor",
+                image=seen.image,
+                module=unit.module,
+                processor_res=unit.processor_res,
+                pixel_perfect=unit.pixel_perfect,
+                resize_mode=seen.mode,
+                width=width,
+                height=height,
+            )
+            seen = Seen([points, 0], None, seen.mode, "none")
+        control = self._control_net(index, unit)
+        sides = owned.face_tokens(name, face, control, seen.image, wires.positive, wires.negative)
+        wires.positive, wires.negative = sides
+        self._add(wires, name, index, unit, seen, None)
+
+    def _say_one_text(self, index: int) -> None:
+        """Beside InstantID's control model every other one reads the face too."""
+        for other, unit in enumerate(self.request.units):
+            if unit.enabled and other != index and not owner_of(unit) and not unit.spec.model_free:
+                self.graph.say(
+                    f"{unit_place(other)}.model",
+                    "approximated",
+                    "Beside InstantID this control model reads the face instead of the prompt too: ComfyUI "
+                    "has one text for all of them.",
+                )
+
+    def _say_general(self, index: int, unit: ControlNetUnit) -> None:
+        """What is said of any unit."""
         for text in unit.notices:
-            graph.say(unit_place(index), "notice", text)
+            self.graph.say(unit_place(index), "notice", text)
         if unit.low_vram:
             text = "ComfyUI decides what stays in memory; the result is the same."
-            graph.say(f"{unit_place(index)}.low_vram", "notice", text)
-        return key
+            self.graph.say(f"{unit_place(index)}.low_vram", "notice", text)
+
+    def _seen(self, name: str, index: int, unit: ControlNetUnit) -> Seen:
+        """What a unit looks at, cut to what an "only masked" inpainting looks at."""
+        seen = self._pictures(index, unit)
+        if self.init is None or self.init.mask is None or not _follows_crop(self.request, unit):
+            return seen
+        mask, mode = seen.mask, seen.mode
+        crop = self._crop(f"{name}-crop", self.init.mask, seen.image, mode)
+        if mask is not None and mask != self.init.mask:
+            mask = self._cropped_mask(name, self.init.mask, mask, mode)
+        elif mask is not None:
+            mask = [crop, 1]
+        return Seen([crop, 0], mask, mode, seen.module)
 
     def _module(self, unit: ControlNetUnit) -> str:
         """The module that acts."""
@@ -140,12 +228,12 @@ class Units:
             return "inpaint"
         return unit.module
 
-    def _pictures(self, index: int, unit: ControlNetUnit) -> tuple[Link, Link | None, str, str]:
+    def _pictures(self, index: int, unit: ControlNetUnit) -> Seen:
         """Picture, mask, resize mode and module of a unit; the init picture stands in for a missing one."""
         init, module = self.init, self._module(unit)
         if unit.image is not None:
             mask = None if unit.mask is None else [self.graph.picture(unit.mask), 1]
-            return [self.graph.picture(unit.image), 0], mask, unit.resize_mode.value, module
+            return Seen([self.graph.picture(unit.image), 0], mask, unit.resize_mode.value, module)
         if init is None:
             raise InvalidRequest(
                 f"{unit_place(index)} ({unit.module}) is enabled, but there is no picture for it.",
@@ -153,7 +241,7 @@ class Units:
                 field=f"{unit_place(index)}.image_link",
             )
         mask = init.mask if unit.spec.is_inpaint else None
-        return init.image, mask, _REQUEST_MODES[self.request.resize_mode], module
+        return Seen(init.image, mask, _REQUEST_MODES[self.request.resize_mode], module)
 
     def _second_pass(self) -> dict[str, Any]:
         """What the node has to know of the hires fix, to choose map, factors and hr_option by itself."""
