@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+# Classes of the anime face network in its order (sd-webui-controlnet 1.1.455): background, hair, eye, mouth,
+# face, skin, clothes.
+ANIME_FACE = (
+    (255, 255, 0), (0, 0, 255), (255, 0, 0), (255, 255, 255), (0, 255, 0), (0, 255, 255), (255, 0, 255),
+)  # fmt: skip
+
 # The 133 classes of COCO panoptic in their usual order and colours (cocodataset/panopticapi, BSD-2-Clause).
 COCO_PANOPTIC = (
     (220, 20, 60), (119, 11, 32), (0, 0, 142), (0, 0, 230), (106, 0, 228), (0, 60, 100), (0, 80, 100),
