@@ -13,9 +13,10 @@ import os
 import sys
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import terminal
+from .base.command import command, version
 from .base.errors import Cancelled, ImgOpenError, InvalidRequest, TaskTimeout, TaskUncertain
 
 if TYPE_CHECKING:
@@ -32,11 +33,13 @@ def build_parser() -> argparse.ArgumentParser:
     from .engines import api_command, doctor, profile_command, tasks_command
     from .gateway import command as gateway_command
     from .preprocessors import models_command
+    from .preprocessors.estimators import ESTIMATORS
 
     parser = argparse.ArgumentParser(
         prog="img-open",
         description="Img Open requests (A1111 web UI and ControlNet words), run here or on a server.",
     )
+    parser.add_argument("--version", action="version", version=f"img-open {version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run a request on this machine", description="Run a request here.")
@@ -73,6 +76,13 @@ def build_parser() -> argparse.ArgumentParser:
     preprocess.add_argument("--processor-res", type=int, default=-1, help="pixels; default: the module's own")
     for name in ("threshold-a", "threshold-b"):
         preprocess.add_argument(f"--{name}", type=finite, default=-1, help="default: the module's own")
+    preprocess.add_argument(
+        "--estimator",
+        choices=ESTIMATORS,
+        default=ESTIMATORS[0],
+        help="who finds the people, for the openpose modules; OpenPose's own networks are for non-commercial "
+        "use and make a map only when they are named here",
+    )
     preprocess.set_defaults(handler=preprocess_picture)
 
     serve = commands.add_parser("serve", help="serve the Img Open API over the local engine")
@@ -183,11 +193,13 @@ def finite(text: str) -> float:
 def run_request(arguments: argparse.Namespace) -> int:
     from .engines.console import print_notes, print_result
     from .engines.diffusers import DiffusersEngine
+    from .engines.diffusers_load import require_installed
     from .engines.save import prepare_folder, save_result
     from .gateway.command import models_from
     from .storage.fetch import Fetcher
     from .storage.pictures import Pictures
 
+    require_installed()
     if not 1 <= arguments.threads <= THREADS_MOST:
         raise InvalidRequest.field("--threads", arguments.threads, f"from 1 to {THREADS_MOST}")
     request, notices = read_request(arguments.request)
@@ -241,10 +253,17 @@ def preprocess_picture(arguments: argparse.Namespace) -> int:
         module, arguments.processor_res, arguments.threshold_a, arguments.threshold_b
     )
     picture = decode_picture(read_file(arguments.input), source=str(arguments.input))
+    runtime = PlainRuntime()
     detected = run_module(
-        module, picture, processor_res=resolution, threshold_a=a, threshold_b=b, runtime=PlainRuntime()
+        module,
+        picture,
+        processor_res=resolution,
+        threshold_a=a,
+        threshold_b=b,
+        estimator=arguments.estimator,
+        runtime=runtime,
     )
-    print_notes(notices)
+    print_notes([*notices, *runtime.notices])
     encode = encode_jpeg if arguments.output.suffix.lower() in JPEG_SUFFIXES else encode_png
     write_file(arguments.output, encode(detected))
     print(f"{arguments.output}: {detected.shape[1]} x {detected.shape[0]}")
@@ -265,6 +284,7 @@ def convert_request(arguments: argparse.Namespace) -> int:
         shown = convert.shareable(request, notices)
         text = dumps(to_workflow(shown) if arguments.to == "workflow" else to_canvas(shown))
     else:
+        notices += convert.signed_links(request)
         body = convert.to_webui(request, notices) if arguments.to == "a1111" else convert.to_img_open(request)
         text = convert.json_text(body)
     print(text)
@@ -282,8 +302,19 @@ def list_modules(arguments: argparse.Namespace) -> int:
     for row in rows:
         mark = "ready" if row["available"] else shorten(row["reason"], 72, placeholder=" ...")
         print(f"{row['name']:27} {', '.join(row['tags']) or '-':32} {mark}")
-    print("\nWhat a module that is not ready needs, in full: img-open models list")
+        print(f"    {_module_details(row)}".rstrip())
+    print(f"\nWhat a module that is not ready needs, in full: {command('models list')}")
     return 0
+
+
+def _module_details(row: dict[str, Any]) -> str:
+    """Control model of the type, and the licences of code and weights."""
+    told = (
+        ("control model", row["control_models"]),
+        ("code", [row["code"]] if row["code"] else []),
+        ("weights", dict.fromkeys(each["licence"] for each in row["weights"])),
+    )
+    return "; ".join(f"{name}: {', '.join(values)}" for name, values in told if values)
 
 
 def write_file(path: Path, data: bytes) -> None:

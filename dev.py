@@ -16,7 +16,9 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 import venv
 from pathlib import Path
 
@@ -31,6 +33,10 @@ STANDALONE = [TORCH, "diffusers==0.42.1", "transformers>=5,<6", "-e", ".[standal
 DEVELOPMENT = [TORCH, "-e", ".[standalone,s3,dev]", "einops", "onnxruntime"]
 # Their own requirements would pull torchvision and with it another torch.
 DEVELOPMENT_WITHOUT_REQUIREMENTS = ["controlnet-aux==0.0.10"]
+# On Linux the standard index serves torch's CUDA build; without an NVIDIA GPU that is gigabytes for nothing.
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+INDEX_SETTINGS = ("index-url", "extra-index-url", "find-links", "no-index")  # pip's own words
+ANSWER_SECONDS = 2.0
 
 
 class SetupFailed(Exception):
@@ -47,6 +53,56 @@ def fingerprint(plan: list[list[str]]) -> str:
     """Changes when anything that decides the content of the environment changes."""
     text = repr(plan) + sys.version + (ROOT / "pyproject.toml").read_text("utf-8")
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def has_nvidia_driver() -> bool:
+    return Path("/proc/driver/nvidia").exists() or shutil.which("nvidia-smi") is not None
+
+
+def pip_knows_where() -> bool:
+    """Whether an index is set in pip's environment variables or files: then it is the user's to choose."""
+    names = [f"PIP_{name.replace('-', '_').upper()}" for name in INDEX_SETTINGS]
+    if any(os.environ.get(name) for name in names):
+        return True
+    command = [str(environment_python()), "-m", "pip", "config", "list"]
+    listed = subprocess.run(command, capture_output=True, text=True).stdout
+    settings = {line.partition("=")[0].rpartition(".")[2] for line in listed.splitlines()}
+    return not settings.isdisjoint(INDEX_SETTINGS)
+
+
+def answers(url: str) -> bool:
+    """Whether an address answers within `ANSWER_SECONDS`, the look-up of its name included."""
+    found: list[bool] = []
+
+    def ask() -> None:
+        request = urllib.request.Request(url, method="HEAD")
+        try:
+            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS):
+                found.append(True)
+        except OSError:
+            return
+
+    asking = threading.Thread(target=ask, daemon=True)  # no timeout of Python's ends a look-up of a name
+    asking.start()
+    asking.join(ANSWER_SECONDS)
+    return bool(found)
+
+
+def cpu_index() -> str | None:
+    """torch's own index of CPU builds, where that saves gigabytes and nobody has chosen an index."""
+    if not sys.platform.startswith("linux") or os.environ.get("CI"):
+        return None
+    if has_nvidia_driver() or pip_knows_where():
+        return None
+    if answers(f"{CPU_INDEX}/torch/"):
+        print(f"No NVIDIA driver here: torch is taken from {CPU_INDEX} (CPU builds).", flush=True)
+        return CPU_INDEX
+    print(
+        "No NVIDIA driver here, but the standard index may serve torch's CUDA build (several GB).\n"
+        "Stop with Ctrl-C and add --index URL to name an index with CPU builds.",
+        flush=True,
+    )
+    return None
 
 
 def pip(arguments: list[str], index: str | None) -> None:
@@ -103,6 +159,7 @@ def prepare(name: str, plan: list[list[str]], index: str | None) -> None:
     if stamp.exists() and stamp.read_text("utf-8") == wanted:
         return
     started = time.monotonic()
+    index = index or cpu_index()
     for number, arguments in enumerate(plan, 1):
         print(f"Installing ({number}/{len(plan)}): {' '.join(arguments)}", flush=True)
         pip(arguments, index)
@@ -152,8 +209,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--index",
         metavar="URL",
-        help="an extra package index for pip, for example one with CPU-only builds of torch "
-        "(on Linux the standard index serves the CUDA build, several GB)",
+        help="an extra package index for pip; default: torch's own index of CPU builds on Linux without an "
+        "NVIDIA driver, if pip has no index set and it answers",
     )
     parser.add_argument(
         "options", nargs=argparse.REMAINDER, help="handed on: dev.py demo --help, dev.py test -k name"

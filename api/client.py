@@ -220,10 +220,14 @@ class Client:
         def ask() -> dict[str, Any]:
             body = {"businessTaskId": task_id}
             return read_envelope(
-                self._transport.post(CANCEL_PATH, body, cancelled=cancelled, what=what), what
+                self._transport.post(self.cancel_path(), body, cancelled=cancelled, what=what), what
             )
 
         return model_of(TaskInfo, _data(repeat(ask, self._backoff, cancelled), what), what)
+
+    def cancel_path(self) -> str:
+        """Where a gateway is asked to stop a task (see docs/gateway.md)."""
+        return CANCEL_PATH
 
     def download(self, url: str, *, cancelled: CancelledFn = never) -> bytes:
         """The bytes behind a result link (relative ones belong to the base URL). Never carries keys.

@@ -36,6 +36,7 @@ __all__ = [
     "from_webui",
     "json_text",
     "shareable",
+    "signed_links",
     "to_curl",
     "to_img_open",
     "to_webui",
@@ -179,6 +180,16 @@ def shareable(request: Request, notices: list[str] | None = None) -> Request:
         elif not link.startswith(("http://", "https://", "data:")):
             said.append(f"{place}: {link[:60]} is known on this machine only; a server cannot fetch it.")
     return request.map_links(_cut)
+
+
+def signed_links(request: Request) -> list[str]:
+    """A notice for each link that carries a signature, for texts that keep it because they are to be sent."""
+    return [
+        f"{place}: the link carries a signature and stands in full; whoever gets this text can open the "
+        "picture until it expires. --to curl cuts it."
+        for place, link in request.links()
+        if link.startswith(("http://", "https://")) and scrub_link(link) != link
+    ]
 
 
 def without_logins(request: Request, notices: list[str] | None = None) -> Request:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from ..base.command import command
 from ..base.errors import ImgOpenError, InvalidRequest, ProfileError
 from .lease import LEASE_S
 from .request_fields import text_problems
@@ -168,7 +169,12 @@ def check_spend(db: sqlite3.Connection, task: Task, now: float, limit: int) -> N
 def check_id(task_id: str) -> str:
     """The id; a blank one is refused, it would fit every row that has no server id yet."""
     if not task_id.strip() or text_problems(task_id):
-        raise InvalidRequest.field("the task id", task_id, "a text, not empty", "See `img-open tasks list`.")
+        raise InvalidRequest.field(
+            "the task id",
+            task_id,
+            "a text, not empty",
+            f"See the sidebar Img Open tasks, or `{command('tasks list')}`.",
+        )
     return task_id
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from ..base.errors import ServerError, Unsupported
-from .catalogue import Operation
+from .catalogue import PREFIX, Operation
 from .client import Client, TaskAnswer, model_of
 from .models import ImageReply, TaskInfo, ToolTask
 from .operation_outputs import Outputs, is_finished, outputs_of
@@ -51,6 +51,10 @@ class OperationClient(Client):
         return (
             self._operation.url_path() if operation == self._operation.id else super().submit_path(operation)
         )
+
+    def cancel_path(self) -> str:
+        code = self._operation.tool_code
+        return f"{PREFIX}/tool/{code}/cancelTask" if code else super().cancel_path()
 
     def task_info(
         self, task_id: str, *, archived: bool = False, patient: bool = True, cancelled: CancelledFn = never

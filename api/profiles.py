@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 from urllib.parse import urlsplit, urlunsplit
 
+from ..base.command import command
 from ..base.errors import InvalidRequest, ProfileError
 from ..base.log import register_secret
 from .profiles_file import profiles_path, read_entries, write_entries
@@ -30,6 +31,7 @@ __all__ = [
     "profiles_path",
     "remove_profile",
     "save_profile",
+    "set_auto_remote",
     "with_changes",
 ]
 
@@ -127,25 +129,27 @@ def is_loopback_host(host: str) -> bool:
 
 def normal_base_url(url: str, name: str) -> str:
     """A base URL without trailing slash and without the API's own prefix; raises ProfileError."""
+    what = "--url" if name.startswith(URL_NAME) else f"Profile {name!r}"
     try:
         parts = urlsplit(url.strip())
-        host, _port = parts.hostname or "", parts.port
+        host, port = parts.hostname or "", parts.port or 80
     except ValueError:
-        parts, host = None, ""
+        parts, host, port = None, "", 0
     if parts is None or parts.scheme not in ("http", "https") or not host:
         raise ProfileError(
-            f"Profile {name!r} has the base URL {_shown(url)}, which is not an http(s) address.",
+            f"{what}: {_shown(url)} is not an http(s) address.",
             f"Use something like {CLOUD_BASE_URL} or http://127.0.0.1:8288.",
         )
     if "@" in parts.netloc + parts.path or parts.query or parts.fragment:
         raise ProfileError(
-            f"The base URL of profile {name!r} holds a user name, a query or a fragment.",
+            f"{what}: the address holds a user name, a query or a fragment.",
             "Give scheme, host and port only; keys have their own fields.",
         )
     if parts.scheme == "http" and not is_loopback_host(host):
         raise ProfileError(
-            f"Profile {name!r} would send keys and pictures to {host} without encryption.",
-            "Use https://; plain http is accepted for this machine (127.0.0.1, localhost, ::1) only.",
+            f"{what}: prompts, pictures and keys would go to {host} without encryption.",
+            f"Use https://, or a tunnel: keep `ssh -L {port}:127.0.0.1:{port} {host}` running and give the "
+            f"address http://127.0.0.1:{port}. Plain http is accepted for this machine only.",
         )
     path = parts.path.rstrip("/")
     if path.endswith(PATH_PREFIX):
@@ -161,8 +165,11 @@ def _shown(url: str) -> str:
 def _check(profile: Profile) -> None:
     """Refuse a profile that cannot work or would be unsafe; the first problem is named."""
 
+    by_url = profile.name.startswith(URL_NAME)
+
     def refuse(what: str, hint: str) -> ProfileError:
-        return ProfileError(f"Profile {profile.name!r}: {what}", hint, profile=profile.name)
+        text = f"--url: {what}" if by_url else f"Profile {profile.name!r}: {what}"
+        return ProfileError(text, hint, profile=profile.name)
 
     if not profile.name:
         raise ProfileError("A profile needs a name.", "Use letters, digits, dot, dash, underscore.")
@@ -175,9 +182,11 @@ def _check(profile: Profile) -> None:
                 "Copy the key again without quotes and line ends.",
             )
     if not profile.has_keys and not profile.is_loopback:
+        name = "NAME" if by_url else profile.name
         raise refuse(
             f"no access key for {urlsplit(profile.base_url).hostname}.",
-            f"Run `img-open profile add {profile.name}`; only servers on this machine work without keys.",
+            "Only servers on this machine work without keys. Add a profile with keys: Settings > Img Open, "
+            f"or `{command(f'profile add {name} --url {profile.base_url}')}`.",
         )
     if profile.storage not in get_args(Storage):
         raise refuse(f"storage is {profile.storage!r}.", f"Use one of {', '.join(get_args(Storage))}.")
@@ -203,7 +212,7 @@ def load_profile(name: str) -> Profile:
         known = ", ".join([CLOUD, *sorted(saved)])
         raise ProfileError(
             f"There is no profile {name!r}.",
-            f"Known: {known}. Add one with `img-open profile add {name}`.",
+            f"Known: {known}. Add one: Settings > Img Open, or `{command('profile add NAME --url URL')}`.",
             profile=name,
         )
     return _from_json(name, saved[name])
@@ -240,6 +249,11 @@ def remove_profile(name: str) -> None:
         )
     del saved[name]
     write_entries(saved)
+
+
+def set_auto_remote(name: str, allowed: bool) -> Path:
+    """Say whether nodes may choose a saved profile's server by themselves. Returns the file's path."""
+    return save_profile(with_changes(load_profile(name), auto_remote=allowed))
 
 
 def profile_for_url(url: str, **changes: Any) -> Profile:
@@ -280,7 +294,8 @@ def _cloud_profile() -> Profile:
     if missing:
         raise ProfileError(
             f"The profile {CLOUD!r} needs {' and '.join(missing)} in the environment.",
-            "Set both and start again, or keep keys in a file with `img-open profile add NAME`.",
+            "Set both and start again, or keep keys in a file: Settings > Img Open > a profile of another "
+            f"name, or `{command(f'profile add NAME --url {CLOUD_BASE_URL}')}`.",
             profile=CLOUD,
         )
     return Profile(CLOUD, CLOUD_BASE_URL, key_id, secret)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from ..base.command import command
 from ..base.errors import Busy, InvalidRequest, NetworkError, ServerError, Unauthorized
 from ..base.log import scrub, scrub_link
 from .profiles import Profile
@@ -346,7 +347,8 @@ def _refusal(
             **details,
         )
     if status in (401, 403) or code in ("401", "403"):
-        hint = "Check the access key of the profile (`img-open profile list`)."
+        line = command("profile list")
+        hint = f"Check the access key of the profile: Settings > Img Open, or `{line}`."
         return Unauthorized(text, hint, **details)
     if status == 429 or code == "429" or (status == 503 and (envelope is not None or asked_s is not None)):
         details["retry_after_s"] = asked_s

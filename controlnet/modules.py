@@ -57,7 +57,10 @@ def find_module(name: str) -> ModuleSpec:
         return spec
     near = difflib.get_close_matches(name, _BY_SPELLING, n=4, cutoff=0.5)
     by_case = [each for each in _BY_SPELLING if each.lower() == name.lower()]
-    nearest = ", ".join(dict.fromkeys([*by_case, *near])) or "canny, depth_midas, openpose_full"
+    spellings: dict[str, str] = {}  # one for each module, the nearest; those of today rather than legacy ones
+    for each in (*by_case, *near):
+        spellings.setdefault(_BY_SPELLING[each].name, LEGACY_NAMES.get(each, each))
+    nearest = ", ".join(spellings.values()) or "canny, depth_midas, openpose_full"
     raise InvalidRequest.field(
         "module",
         name,

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..base.command import command as run_line
 from ..base.errors import ImgOpenError, NetworkError
 from ..base.pictures import decode_picture, encode_png
 
@@ -35,7 +36,11 @@ START_SECONDS = 120.0
 
 
 def page_request(size: int, checkpoint: str, control_model: str) -> dict[str, Any]:
-    """The page's example with the pictures, prompt, module, thresholds, model names and size replaced."""
+    """The page's example with pictures, prompt, module, thresholds, model names and size for the demo model.
+
+    Weight and step window too: with the page's 0.7 and 0.35 - 0.75 (made to hide a QR code) the control image
+    is only hinted at. `request.json` beside this file is the same request, to be read and run by hand.
+    """
     body = json.loads((HERE / "page_request.json").read_text("utf-8"))
     scripts = body["alwayson_scripts"]
     unit = scripts["controlnet"]["args"][0]
@@ -48,6 +53,7 @@ def page_request(size: int, checkpoint: str, control_model: str) -> dict[str, An
     unit.update(
         image_link=str(PICTURE), module="canny", threshold_a=100, threshold_b=200, model=control_model
     )
+    unit.update(weight=1.0, guidance_start=0.0, guidance_end=1.0)
     return body
 
 
@@ -63,7 +69,7 @@ def fresh_home(out: Path) -> dict[str, str]:
 
 def timed(title: str, command: list[str], environment: dict[str, str]) -> float:
     """Run one `img-open` command in a process of its own; its progress bar goes to the terminal."""
-    print(f"\n> img-open {' '.join(shown(part) for part in command)}", flush=True)
+    print(f"\n> {short(run_line(' '.join(shown(part) for part in command)))}", flush=True)
     started = time.monotonic()
     code = subprocess.run([*CLI, *command], env=environment).returncode
     if code:
@@ -71,6 +77,11 @@ def timed(title: str, command: list[str], environment: dict[str, str]) -> float:
             f"The step “{title}” failed with exit code {code}.", "Its own message stands above."
         )
     return time.monotonic() - started
+
+
+def short(line: str) -> str:
+    """A command line with paths below the current folder made relative."""
+    return line.replace(f"{Path.cwd()}{os.sep}", "")
 
 
 def shown(part: str) -> str:
@@ -112,7 +123,7 @@ def wait_for_address(process: subprocess.Popen[str]) -> str:
             found = re.search(r"Listening on (http://\S+)", line)
             if found:
                 return found.group(1)
-    raise NetworkError("The gateway process did not start.", "Run `img-open serve` to see why.")
+    raise NetworkError("The gateway process did not start.", f"Run `{run_line('serve')}` to see why.")
 
 
 def same_pixels(first: Path, second: Path) -> bool:
@@ -161,8 +172,9 @@ def show(options: argparse.Namespace) -> int:
         rows.append(("through a gateway process", timed("submit", command, environment)))
 
     equal = same_pixels(local / "image_00.png", remote / "image_00.png")
+    print_table(rows, equal)
     sheets = draw_sheets(out, control, local, remote, trained=not options.model)
-    print_table(rows, equal, out, sheets)
+    print_where(out, sheets)
     return 0 if equal else 1
 
 
@@ -172,7 +184,7 @@ def preprocess_command(control: Path, size: int) -> list[str]:
 
 
 def draw_sheets(out: Path, control: Path, local: Path, remote: Path, *, trained: bool) -> list[Path]:
-    """The contact sheets: both ways side by side and, for the demo model, what each parameter does."""
+    """The contact sheets: for the demo model first what each parameter does; both ways side by side."""
     from .sheet import labelled_grid, parameter_sheet
 
     def picture(path: Path) -> Any:
@@ -185,20 +197,32 @@ def draw_sheets(out: Path, control: Path, local: Path, remote: Path, *, trained:
         (picture(remote / "image_00.png"), "through the gateway"),
     ]
     sheets = [out / "contact_sheet.png"]
-    sheets[0].write_bytes(encode_png(labelled_grid([("the page's request", cells)])))
+    sheets[0].write_bytes(encode_png(labelled_grid([("one request, twice", cells)])))
     if trained:
-        sheets.append(out / "parameters.png")
-        print("\nWhat prompt, weight, control mode and step window do (demo model) ...", flush=True)
-        sheets[1].write_bytes(encode_png(parameter_sheet(PICTURE)))
+        sheets.insert(0, out / "parameters.png")
+        print("\nWhat prompt, weight, mode and step window do (demo model), a dot a picture:", flush=True)
+        sheets[0].write_bytes(encode_png(parameter_sheet(PICTURE, say=say)))
     return sheets
 
 
-def print_table(rows: list[tuple[str, float]], equal: bool, out: Path, sheets: list[Path]) -> None:
+def say(text: str) -> None:
+    print(text, end="", flush=True)
+
+
+def print_table(rows: list[tuple[str, float]], equal: bool) -> None:
     print(f"\n{'step':32}{'seconds, start-up included':>28}")
     for title, seconds in rows:
         print(f"{title:32}{seconds:28.1f}")
     print(f"\nBoth results equal, pixel for pixel: {'yes' if equal else 'NO'}")
-    print(f"Everything is in {shown(str(out))}; look at {' and '.join(shown(str(path)) for path in sheets)}.")
+
+
+def print_where(out: Path, sheets: list[Path]) -> None:
+    first, *others = (short(str(path.resolve())) for path in sheets)
+    also = f", then {' and '.join(others)}" if others else ""
+    print(f"\nLook at {first} first{also}. Everything else is in {short(str(out.resolve()))}.")
+    request = short(str(HERE / "request.json"))
+    print(f"A request of your own: change {request} and run it:")
+    print(f"> {short(run_line(f'run {request} --out out'))}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ..base.pictures import decode_picture
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -82,21 +84,34 @@ def caption_font(size: int) -> Any:
     return ImageFont.load_default(size)
 
 
-def parameter_sheet(picture: Path) -> NDArray[np.uint8]:
-    """Four prompts, four weights, three control modes and four step windows on the demo model."""
+def parameter_sheet(picture: Path, say: Callable[[str], None] = lambda text: None) -> NDArray[np.uint8]:
+    """Four prompts, four weights, three control modes and four step windows on the demo model.
+
+    Args:
+        picture: the file that control images are made from.
+        say: gets the name of each row and a dot for each picture, as they are made.
+    """
     from ..engines.diffusers import DiffusersEngine
     from ..engines.models import LocalModels
 
     engine = DiffusersEngine(LocalModels.demo(), device="cpu", threads=1)
     source = decode_picture(picture.read_bytes())
-    prompts = [drawn(engine, source, prompt=prompt) for prompt in PROMPTS]
-    weights = [drawn(engine, source, weight=weight) for weight in WEIGHTS]
+
+    def row(name: str, changes: list[dict[str, Any]]) -> list[NDArray[np.uint8]]:
+        say(f"  {name} ")
+        pictures: list[NDArray[np.uint8]] = []
+        for change in changes:
+            pictures.append(drawn(engine, source, **change))
+            say(".")
+        say("\n")
+        return pictures
+
+    prompts = row("prompt", [{"prompt": prompt} for prompt in PROMPTS])
+    weights = row("weight", [{"weight": weight} for weight in WEIGHTS])
     # Prompt and control image disagree here, so that the mode has something to decide.
-    modes = [
-        drawn(engine, source, prompt="a green circle on a yellow background", control_mode=mode)
-        for mode in MODES
-    ]
-    windows = [drawn(engine, source, guidance_start=start, guidance_end=end) for start, end in WINDOWS]
+    other = "a green circle on a yellow background"
+    modes = row("control mode", [{"prompt": other, "control_mode": mode} for mode in MODES])
+    windows = row("step window", [{"guidance_start": start, "guidance_end": end} for start, end in WINDOWS])
     return labelled_grid(
         [
             (

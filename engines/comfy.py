@@ -15,8 +15,9 @@ from ..a1111.prompt import extract_loras, parse_and, parse_schedule
 from ..a1111.samplers import SamplerSpec, find_sampler
 from ..base.errors import InvalidRequest, MissingModel
 from .comfy_graph import Expansion, Graph, HostFacts, Link
+from .comfy_owners import missing_file, takes_control_model
 from .comfy_passes import Run, add_batch, hires_plan, size_of, start_of
-from .comfy_report import EXTRA_FIELDS, check_sampler, report_fields, report_text
+from .comfy_report import EXTRA_FIELDS, report_fields, report_text
 from .comfy_units import Units, Wires
 
 if TYPE_CHECKING:
@@ -44,12 +45,10 @@ def expand(request: Request, host: HostFacts | None = None, *, seed: int, prefix
     Raises:
         InvalidRequest: values that cannot be used together, a unit without a picture or model.
         MissingModel: a checkpoint, control model or upscaler that the host has not, with the nearest names.
-        Unsupported: a sampler that ComfyUI has not.
     """
     host = host or HostFacts()
     graph = Graph(prefix)
     spec = find_sampler(request.sampler_index)
-    check_sampler(spec)
     report_fields(graph, request, host, spec)
     request = _as_it_is_run(request)
     _check_size(request)
@@ -63,12 +62,14 @@ def expand(request: Request, host: HostFacts | None = None, *, seed: int, prefix
     loader = graph.add("checkpoint", "CheckpointLoaderSimple", ckpt_name=checkpoint)
     vae = _vae(graph, request, host, loader, checkpoint)
     start = start_of(graph, request, vae)
-    texts = _texts(graph, request, spec, loader, 0)
+    model = _model(graph, spec, loader)
+    texts = _texts(graph, request, spec, loader, model, 0)
     wires = Wires(*texts)
     units = Units(graph, request, host, start.latent, vae, start.units, seed)
     units.add(wires)
-    guider = _guider(graph, "guider", request, wires)
-    second = _second_guider(units, spec, loader, guider) if request.enable_hr else None
+    stated = (request.width, request.height)
+    guider = _guider(graph, "guider", request, wires, None if stated == size_of(request) else stated)
+    second = _second_guider(units, wires, spec, loader, model, guider) if request.enable_hr else None
     settings = noise_settings(request)
     run = Run(request, host, spec, wires.model, vae, guider, second, seed, settings, wires.finish)
     batches = [add_batch(graph, run, start, number) for number in range(request.n_iter)]
@@ -86,11 +87,13 @@ def missing_models(request: Request, host: HostFacts) -> list[MissingModel]:
     """Which of the request's checkpoint and control models the host has not, as the errors that say so."""
     missing: list[MissingModel] = []
     wanted = [(host.checkpoint, request.checkpoint)]
-    wanted += [
-        (host.control_model, unit.model)
-        for unit in request.units
-        if unit.enabled and unit.model.strip().lower() not in ("", "none")
-    ]
+    for unit in request.units:
+        if not unit.enabled or unit.model.strip().lower() in ("", "none"):
+            continue
+        if takes_control_model(unit):
+            wanted.append((host.control_model, unit.model))
+        elif (error := missing_file(unit, host)) is not None:
+            missing.append(error)
     for find, name in wanted:
         try:
             find(name)
@@ -164,7 +167,17 @@ def _vae(graph: Graph, request: Request, host: HostFacts, loader: str, checkpoin
     return [graph.add("vae", "VAELoader", vae_name=name), 0]
 
 
-def _texts(graph: Graph, request: Request, spec: SamplerSpec, loader: str, hires_steps: int) -> list[Link]:
+def _model(graph: Graph, spec: SamplerSpec, loader: str) -> Link:
+    """The checkpoint's model; for LCM with the web UI's fifty noise levels and boundary scalings."""
+    if spec.base != "LCM":
+        return [loader, 0]
+    patched = graph.add("lcm", "ModelSamplingDiscrete", model=[loader, 0], sampling="lcm", zsnr=False)
+    return [patched, 0]
+
+
+def _texts(
+    graph: Graph, request: Request, spec: SamplerSpec, loader: str, model: Link, hires_steps: int
+) -> list[Link]:
     """[model, positive, negative] with the prompt's LoRA applied."""
     tag = "hires-" if hires_steps else ""
     shared = {"steps": request.steps * spec.order, "hires_steps": hires_steps, "clip_skip": request.clip_skip}
@@ -172,7 +185,7 @@ def _texts(graph: Graph, request: Request, spec: SamplerSpec, loader: str, hires
         f"{tag}positive",
         "ImgOpenPrompt",
         clip=[loader, 1],
-        model=[loader, 0],
+        model=model,
         text=request.prompt,
         emphasis="web-ui",
         network_tags="apply",
@@ -186,12 +199,16 @@ def _texts(graph: Graph, request: Request, spec: SamplerSpec, loader: str, hires
         text=request.negative_prompt,
         emphasis="web-ui",
         network_tags="keep",
+        negative=True,
         **shared,
     )
     return [[positive, 1], [positive, 0], [negative, 0]]
 
 
-def _guider(graph: Graph, name: str, request: Request, wires: Wires) -> Link:
+def _guider(
+    graph: Graph, name: str, request: Request, wires: Wires, size: tuple[int, int] | None = None
+) -> Link:
+    width, height = size or (None, None)
     guider = graph.add(
         name,
         "ImgOpenGuider",
@@ -199,20 +216,26 @@ def _guider(graph: Graph, name: str, request: Request, wires: Wires) -> Link:
         positive=wires.positive,
         negative=wires.negative,
         cfg=request.cfg_scale,
+        width=width,
+        height=height,
     )
     return [guider, 0]
 
 
-def _second_guider(units: Units, spec: SamplerSpec, loader: str, first: Link) -> Link:
-    """The guider of the second pass; the first one's unless the prompt is edited over the steps."""
-    request = units.request
+def _second_guider(
+    units: Units, wires: Wires, spec: SamplerSpec, loader: str, start: Link, first: Link
+) -> Link:
+    """The guider of the second pass; the first one's unless the prompt is edited or the latents are cut."""
+    request, plan = units.request, hires_plan(units.request)
+    # SDXL is told the size before the cut.
+    size = None if plan.upscale_to == plan.final_image else plan.upscale_to
     if not _is_edited(request):
-        return first
+        return first if size is None else _guider(units.graph, "hires-guider", request, wires, size)
     steps = request.hr_second_pass_steps or request.steps
-    model, positive, negative = _texts(units.graph, request, spec, loader, steps * spec.order)
+    model, positive, negative = _texts(units.graph, request, spec, loader, start, steps * spec.order)
     second = Wires(model, positive, negative)
     units.add(second, "hires-")
-    return _guider(units.graph, "hires-guider", request, second)
+    return _guider(units.graph, "hires-guider", request, second, size)
 
 
 def _is_edited(request: Request) -> bool:

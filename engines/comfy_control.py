@@ -66,14 +66,15 @@ def attach(
 
     Raises:
         PictureError: a map or the region mask is not finite.
-        InvalidRequest: the control model belongs to another model family, or advanced_weighting has not one
-            number per residual.
+        InvalidRequest: the control model belongs to another model family, advanced_weighting has not one
+            number per residual, or the union model does not know the type.
         Unsupported: a control mode is asked of a kind of model it is not defined for.
     """
     _check_finite(maps)
     if unit.weight == 0 and unit.advanced_weighting is None:
         return positive, negative
     _check_kind(control_net, unit)
+    _check_union(control_net, unit)
     _check_text(control_net, positive)
     made: dict[Any, UnitControl] = {}
 
@@ -118,9 +119,9 @@ class UnitControl(ControlBase):
         self.global_average_pooling = inner.global_average_pooling
         self.compression_ratio = inner.compression_ratio
         self._given: tuple[Any, float] | None = None
-        self._sigmas: tuple[Any, list[float]] | None = None
-        if unit.union_control_type.value in _UNION_TYPES and takes_union_type(inner):
-            inner.set_extra_arg("control_type", [_UNION_TYPES.index(unit.union_control_type.value)])
+        kind = _union_number(inner, unit)
+        if kind is not None:
+            inner.set_extra_arg("control_type", [kind])
         self._give(_host_hint(inner, maps.low), unit.weight)
         self.cond_hint_original = inner.cond_hint_original
 
@@ -129,7 +130,6 @@ class UnitControl(ControlBase):
         return UnitControl(self.inner.copy(), self.unit, self.maps, self.window_mode, self.inner_vae)
 
     def pre_run(self, model: Any, percent_to_timestep_function: Any) -> None:
-        self._sigmas = None
         # What an interrupted run left behind: it may be of another size or batch.
         self.inner.cond_hint = None
         if hasattr(self.inner, "control_input"):
@@ -140,7 +140,6 @@ class UnitControl(ControlBase):
             self.previous_controlnet.pre_run(model, percent_to_timestep_function)
 
     def cleanup(self) -> None:
-        self._sigmas = None
         self.inner.cleanup()
         super().cleanup()
 
@@ -205,10 +204,7 @@ class UnitControl(ControlBase):
     def _window_is_open(self, t: Any, options: Any) -> bool:
         if self.window_mode == "sigma" or (self.unit.guidance_start, self.unit.guidance_end) == (0, 1):
             return True
-        sigmas = rules.sigmas_of(options)
-        if self._sigmas is None or self._sigmas[0] is not sigmas:
-            self._sigmas = (sigmas, sigmas.tolist())
-        return rules.window_is_open(self.unit, self._sigmas[1], float(t[0]))
+        return rules.window_at(self.unit, options, float(t[0]))
 
     def _adapter_size(self, high: bool) -> tuple[int, int] | None:
         """Latent size at which an adapter's features are made, where that is not the pass's own."""
@@ -254,6 +250,25 @@ def _check_kind(control_net: Any, unit: ControlNetUnit) -> None:
         "t2i" if hasattr(control_net, "t2i_model") else "sdxl" if count == rules.SDXL_RESIDUALS else "sd15"
     )
     residual_scales(unit.control_mode, unit.weight, family, count, unit.advanced_weighting)
+
+
+def _union_number(control_net: Any, unit: ControlNetUnit) -> int | None:
+    """The union model's number for the unit's type; None for other models and for "Unknown"."""
+    known = takes_union_type(control_net) and unit.union_control_type.value in _UNION_TYPES
+    return _UNION_TYPES.index(unit.union_control_type.value) if known else None
+
+
+def _check_union(control_net: Any, unit: ControlNetUnit) -> None:
+    """Refuse a type that came after this union model: the first ones know six of the eight."""
+    kind = _union_number(control_net, unit)
+    known = getattr(getattr(control_net, "control_model", None), "num_control_type", len(_UNION_TYPES))
+    if kind is not None and kind >= known:
+        raise InvalidRequest.field(
+            "union_control_type",
+            unit.union_control_type.value,
+            "Unknown or one of " + ", ".join(_UNION_TYPES[:known]) + " with this union model",
+            "The union models called ProMax know all eight.",
+        )
 
 
 def _residual_count(control_net: Any) -> int | None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,14 +24,16 @@ class HostFacts:
         models: its checkpoints, control models and VAEs. None: any name is taken as it is written, for a
             graph that another machine is to run.
         upscalers: files of upscale models.
-        node_types: node types of other packs that are installed.
+        node_types: all its node types, those of other packs too.
         face_models: files of face restoration models.
+        files: further file lists by the name of their models folder: clip_vision, ipadapter, instantid.
     """
 
     models: LocalModels | None = None
     upscalers: tuple[str, ...] = ()
     node_types: frozenset[str] = frozenset()
     face_models: tuple[str, ...] = ()
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
     def checkpoint(self, name: str) -> str:
         """The host's name of a checkpoint. Raises MissingModel, naming the nearest ones."""

@@ -16,7 +16,11 @@ from ..controlnet.unit import ControlNetUnit
 from .comfy_rules import POSITIVE, Maps
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
+
+LAMA = "img_open_lama"  # of model_options: Latents that the pack's sampler mixes into its noise
 
 
 def blends(module: str) -> bool:
@@ -27,14 +31,18 @@ def blends(module: str) -> bool:
 def with_blend(model: Any, unit: ControlNetUnit, pictures: Maps, vae: Any) -> Any:
     """The MODEL with the unit's part in the latents, for all that is sampled with it.
 
+    inpaint_only+lama has a second part: its picture goes into the noise, which the pack's sampler sees to.
+
     Args:
         model: ComfyUI's MODEL; not changed.
         unit: module, sliders and weight count; the weight is cut to 0..1.
         pictures: the control pictures as maps with values 0..1; for inpaint_only a 4th channel, 1 = repaint.
         vae: the checkpoint's, for the pictures' latents.
     """
-    patched = model.clone()
-    patched.set_model_sampler_pre_cfg_function(_Blend(unit, Latents(pictures, vae)))
+    patched, latents = model.clone(), Latents(pictures, vae)
+    patched.set_model_sampler_pre_cfg_function(_Blend(unit, latents))
+    if unit.module.endswith("+lama"):
+        patched.model_options[LAMA] = latents
     return patched
 
 
@@ -51,16 +59,36 @@ class Latents:
         The latent is in the scale that the host's samplers work in, on the device and in the precision of
         `x`.
         """
+        picture, high = self.pictures.choose(int(x.shape[-2]), int(x.shape[-1]))
+        return self._encoded(model, picture).to(x), picture, high
+
+    def mixer(self, model: Any, noise: torch.Tensor) -> Callable[[torch.Tensor, float], torch.Tensor] | None:
+        """What turns noise of this size (times a factor) into the picture noised to the last timestep.
+
+        None where the picture of the generation has another size, as in a second pass: the web UI's noise
+        stays as it is there.
+        """
+        low = self.pictures.low
+        if tuple(each * 8 for each in noise.shape[-2:]) != tuple(low.shape[2:]):
+            return None
+        latent = self._encoded(model, low).to(noise)
+        share = 1.0 / (1.0 + float(model.model_sampling.sigmas[-1]) ** 2)
+
+        def mix(drawn: torch.Tensor, factor: float = 1.0) -> torch.Tensor:
+            return drawn * (1.0 - share) ** 0.5 + latent.to(drawn) * (share**0.5 * factor)
+
+        return mix
+
+    def _encoded(self, model: Any, picture: torch.Tensor) -> torch.Tensor:
         import comfy.model_management
 
-        picture, high = self.pictures.choose(int(x.shape[-2]), int(x.shape[-1]))
         if self._made is None or self._made[0] is not picture:
             # The VAE may push the models out that are sampling now; the host's ControlNet does the same.
             loaded = comfy.model_management.loaded_models(only_currently_used=True)
             latent = self.vae.encode(picture[:, :3].movedim(1, -1))
             comfy.model_management.load_models_gpu(loaded)
             self._made = (picture, model.process_latent_in(latent))
-        return self._made[1].to(x), picture, high
+        return self._made[1]
 
 
 class _Blend:

@@ -81,6 +81,8 @@ def start_of(graph: Graph, request: Request, vae: Link) -> Start:
             invert=bool(request.inpainting_mask_invert),
             blur_x=blur_x,
             blur_y=blur_y,
+            # Over the whole picture each is brought to the request's size; only masked, they must fit.
+            image=picture if request.inpaint_full_res else None,
         ),
         0,
     ]
@@ -225,7 +227,7 @@ def add_batch(graph: Graph, run: Run, start: Start, number: int) -> Link:
         latent = _sample(graph, run, f"hires{tag}", noise, latent, run.hires_guider, "hires", steps)
     images: Link = [graph.add(f"decode{tag}", "VAEDecode", samples=latent, vae=run.vae), 0]
     if run.finish is not None:
-        images = [graph.add(f"finish{tag}", "ImgOpenFinish", images=images, units=run.finish), 0]
+        images = [graph.add(f"postprocess{tag}", "ImgOpenPostprocess", images=images, units=run.finish), 0]
     if request.restore_faces:
         images = _restored(graph, run, images, tag)
     if start.original is None:

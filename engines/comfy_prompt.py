@@ -55,6 +55,11 @@ class TextEncoder:
         self._known: dict[str, tuple[torch.Tensor, dict[str, Any]]] = {}
 
     @property
+    def is_sdxl(self) -> bool:
+        """Whether this is SDXL's pair of text models."""
+        return set(self._tokenizers) == {"l", "g"}
+
+    @property
     def used_embeddings(self) -> list[str]:
         """Names of the embeddings met so far."""
         return sorted({name for name, _ in self._vectors})
@@ -172,7 +177,9 @@ def _emphasised(vectors: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     return weighted * (before / after)
 
 
-def conditioning(encoder: TextEncoder, text: str, steps: int, hires_steps: int = 0) -> Conditioning:
+def conditioning(
+    encoder: TextEncoder, text: str, steps: int, hires_steps: int = 0, negative: bool = False
+) -> Conditioning:
     """A prompt without network tags as CONDITIONING: one entry per part (AND) and per stage of its editing.
 
     Args:
@@ -180,10 +187,13 @@ def conditioning(encoder: TextEncoder, text: str, steps: int, hires_steps: int =
         text: the prompt.
         steps: model calls of the (first) pass: steps, twice that for samplers of second order.
         hires_steps: model calls of the second pass, if the conditioning is for that; else 0.
+        negative: this is the negative prompt; an empty one is all zeros for SDXL, as in the web UI.
 
     Raises:
         InvalidRequest: a weight that is no number, an embedding that does not fit.
     """
+    if negative and not text and encoder.is_sdxl:
+        return [_zeros(encoder)]
     total = hires_steps or steps
     parts, texts = parse_and(text)
     made: Conditioning = []
@@ -206,6 +216,13 @@ def conditioning(encoder: TextEncoder, text: str, steps: int, hires_steps: int =
             made.append([vectors, entry])
             first = last + 1
     return made
+
+
+def _zeros(encoder: TextEncoder) -> list[Any]:
+    vectors, options = encoder.encode("")
+    pooled = options.get("pooled_output")
+    nothing = {} if pooled is None else {"pooled_output": pooled * 0}
+    return [vectors * 0, {**options, **nothing}]
 
 
 @dataclass(frozen=True)

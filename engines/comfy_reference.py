@@ -21,7 +21,7 @@ from ..base.errors import Unsupported
 from ..controlnet.unit import ControlMode, ControlNetUnit
 from ..controlnet.weights import acts_in_pass
 from .comfy_latent import Latents
-from .comfy_rules import POSITIVE, Maps, sigmas_of, window_is_open
+from .comfy_rules import POSITIVE, Maps, window_at
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +85,7 @@ class _Reference:
             return True
         sigma = float(options["sigmas"][0])
         if self.by_steps:
-            return window_is_open(unit, sigmas_of(options).tolist(), sigma)
+            return window_at(unit, options, sigma)
         to_sigma = model.model_sampling.percent_to_sigma
         return to_sigma(unit.guidance_end) <= sigma <= to_sigma(unit.guidance_start)
 

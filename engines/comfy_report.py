@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..a1111.prompt import extract_loras
 from ..a1111.samplers import SamplerSpec
-from ..base.errors import Unsupported
 from .comfy_graph import Graph, HostFacts
 from .comfy_passes import LATENT_UPSCALERS, can_restore_faces
 from .comfy_units import unit_place
@@ -35,21 +34,10 @@ _WHY = {
     "ADetailer": "the plug-in is a web UI's; ComfyUI has detailer packs of its own",
 }
 _SAMPLERS = {
-    "DPM fast": "its steps are the host's, between the ends of the schedule",
     "DPM adaptive": "it decides by itself how many steps it makes",
-    "LCM": "the host's, on the web UI's sigmas; the model must be an LCM",
-    "UniPC": "the host's solver on the web UI's time grid, with another first and last step",
+    "LCM": "it is for models that were distilled for it, or have such a LoRA",
 }
-
-
-def check_sampler(spec: SamplerSpec) -> None:
-    """Refuse what ComfyUI has nothing equal for. Raises Unsupported."""
-    if spec.comfy is None and spec.base != "PLMS":
-        raise Unsupported(
-            f"sampler_index {spec.name!r}: ComfyUI has no such sampler.",
-            "Use for example 'DPM++ 2M Karras' or 'Euler a', or send the request to a server.",
-            field="sampler_index",
-        )
+_TREES = ("DPM++ SDE", "DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE")
 
 
 def report_fields(graph: Graph, request: Request, host: HostFacts, spec: SamplerSpec) -> None:
@@ -64,12 +52,20 @@ def report_fields(graph: Graph, request: Request, host: HostFacts, spec: Sampler
                 f"alwayson_scripts.override_settings.{name}", "refused", "Left out: there is no such setting."
             )
     if spec.base in _SAMPLERS:
-        graph.say("sampler_index", "approximated", f"{spec.name}: {_SAMPLERS[spec.base]}.")
+        graph.say("sampler_index", "notice", f"{spec.name}: {_SAMPLERS[spec.base]}.")
+    source = str(request.override_settings.get("randn_source") or "cpu").lower()
+    if spec.base in _TREES and source != "cpu":
+        graph.say(
+            "alwayson_scripts.override_settings.randn_source",
+            "approximated",
+            f"{spec.name}: the noise of its steps is drawn by the CPU.",
+        )
     if request.restore_faces and not can_restore_faces(host):
         graph.say(
             "restore_faces",
             "refused",
-            "Left out: no face restoration pack (facerestore_cf) with a model is here.",
+            "Left out: it needs the node pack facerestore_cf (mav-rik), and a CodeFormer or GFPGAN file in "
+            "models/facerestore_models.",
         )
     if request.image_cfg_scale is not None:
         graph.say(
@@ -89,7 +85,7 @@ def report_fields(graph: Graph, request: Request, host: HostFacts, spec: Sampler
             graph.say(
                 f"{unit_place(index)}.ipadapter_input",
                 "refused",
-                "Left out: use the IP-Adapter pack's nodes.",
+                "Left out: the nodes of IP-Adapter make the embedding from the picture.",
             )
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Control = dict[str, list[Any]]
 Scales = list[tuple[float, float]]
 
+# Of transformer_options: (step counter, steps of the run), where a sampler of this pack tells them.
+STEP = "img_open_step"
 POSITIVE = 0  # how ComfyUI numbers the positive conditioning in `cond_or_uncond`
 SDXL_RESIDUALS = 10
 _PIXELS = 8  # per latent cell
@@ -103,6 +105,17 @@ def sigmas_of(options: Mapping[str, Any]) -> torch.Tensor:
 def window_is_open(unit: ControlNetUnit, sigmas: Sequence[float], sigma: float) -> bool:
     """Whether the unit acts at a model call, its window read in steps of this run."""
     return is_active(unit.guidance_start, unit.guidance_end, counter_at(sigmas, sigma), len(sigmas) - 1)
+
+
+def window_at(unit: ControlNetUnit, options: Mapping[str, Any], sigma: float) -> bool:
+    """Whether the unit acts at a model call: by the sampler's own counter, or by its sigmas.
+
+    Raises:
+        Unsupported: the sampler tells neither.
+    """
+    if STEP in options:
+        return is_active(unit.guidance_start, unit.guidance_end, *options[STEP])
+    return window_is_open(unit, sigmas_of(options).tolist(), sigma)
 
 
 def conditional_only(unit: ControlNetUnit, pooled: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Noise, samplers, sigmas and guidance as the web UI has them, in the shapes ComfyUI's nodes pass around.
+"""Samplers and guidance as the web UI has them, in the shapes ComfyUI's nodes pass around.
 
 Used of the host: `KSAMPLER`, `KSamplerX0Inpaint`, `CFGGuider`, `sampling_function`, `sampler_object` and
 `BrownianTreeNoiseSampler`. Tested on ComfyUI 0.3.48 and 0.3.64.
@@ -9,26 +9,22 @@ Used of the host: `KSAMPLER`, `KSamplerX0Inpaint`, `CFGGuider`, `sampling_functi
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import comfy.k_diffusion.sampling as k_diffusion
 import comfy.samplers
-import numpy as np
 
-from ..a1111.img2img import img2img_steps
-from ..a1111.samplers import SamplerSpec, find_sampler
-from ..a1111.sigmas import executed_sigmas, model_sigmas, sigmas_for, timestep_to_sigma, timesteps_for
+from ..a1111.samplers import SamplerSpec
 from ..base.errors import InvalidRequest, Unsupported
+from .comfy_latent import LAMA
 from .comfy_noise import NoiseSource
 from .comfy_prompt import CALLS, WEIGHT
-from .comfy_solvers import sample_ddim, sample_plms
+from .comfy_rules import STEP
+from .comfy_solvers import sample_ddim, sample_plms, sample_restart, sample_unipc
 
 if TYPE_CHECKING:
     import torch
 
-Pass = Literal["txt2img", "img2img", "hires"]
-TRAIN_STEPS = 1000
 _TREES = ("DPM++ SDE", "DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE")
 
 
@@ -40,6 +36,7 @@ class WebUiSampler(comfy.samplers.KSAMPLER):
         noise: where ancestral noise comes from; None for ComfyUI's own (one generator for the batch).
         full: a run from pure noise (txt2img).
         start_sigma: noise level that an init picture gets, where it is not the run's first sigma.
+        total: how many steps the web UI counts, for the step window of units; None for one per sigma.
 
     Raises:
         Unsupported: ComfyUI has nothing equal.
@@ -51,9 +48,11 @@ class WebUiSampler(comfy.samplers.KSAMPLER):
         noise: NoiseSource | None = None,
         full: bool = True,
         start_sigma: float | None = None,
+        total: int | None = None,
     ) -> None:
         super().__init__(_function(spec))
         self.spec, self.noise, self.full, self.start_sigma = spec, noise, full, start_sigma
+        self.total = total
 
     def sample(
         self,
@@ -68,12 +67,24 @@ class WebUiSampler(comfy.samplers.KSAMPLER):
     ) -> torch.Tensor:
         """ComfyUI's call: from noise and latents to the finished latents."""
         extra_args["denoise_mask"] = denoise_mask
+        mix = self._mixer(model_wrap, extra_args, noise)
+        if mix is not None:
+            noise = mix(noise, 1.0 if self.noise is None else self.noise.multiplier)
         model = comfy.samplers.KSamplerX0Inpaint(model_wrap, sigmas)
         model.latent_image, model.noise = latent_image, noise
         start = self._start(noise, latent_image, sigmas)
         count = len(sigmas) - 1
-        report = None if callback is None else lambda x: callback(x["i"], x["denoised"], x["x"], count)
-        options = self._noise_options(start, sigmas)
+        told = extra_args.get("model_options", {}).setdefault("transformer_options", {})
+        total = self.total or count
+        told[STEP] = (0, total)
+
+        def report(state: dict[str, Any]) -> None:
+            # The web UI's counter: set here, so that it lags one call behind.
+            told[STEP] = (state["i"], total)
+            if callback is not None:
+                callback(state["i"], state["denoised"], state["x"], count)
+
+        options = self._noise_options(start, sigmas, extra_args.get("seed"), mix)
         return self.sampler_function(
             model, start, sigmas, extra_args=extra_args, callback=report, disable=disable_pbar, **options
         )
@@ -88,10 +99,23 @@ class WebUiSampler(comfy.samplers.KSAMPLER):
         level = first if self.start_sigma is None else self.start_sigma
         return (latent + noise * level) * ((1.0 + first * first) / (1.0 + level * level)) ** 0.5
 
-    def _noise_options(self, start: torch.Tensor, sigmas: torch.Tensor) -> dict[str, Any]:
-        takes = "noise_sampler" in inspect.signature(self.sampler_function).parameters
-        if self.noise is None or not self.spec.ancestral or not takes:
+    def _mixer(self, guider: Any, extra_args: dict[str, Any], noise: torch.Tensor) -> Any:
+        """What LaMa's picture does to every noise; in the first of n_iter batches only, as in the web UI."""
+        lama = extra_args.get("model_options", {}).get(LAMA)
+        if lama is None or (self.noise is not None and self.noise.first > 0):
+            return None
+        return lama.mixer(guider.inner_model, noise)
+
+    def _noise_options(
+        self, start: torch.Tensor, sigmas: torch.Tensor, seed: int | None, mix: Any
+    ) -> dict[str, Any]:
+        if "noise_sampler" not in inspect.signature(self.sampler_function).parameters:
             return {}
+        if self.noise is None:
+            if self.spec.base != "Restart" and mix is None:
+                return {}
+            plain = k_diffusion.default_noise_sampler(start, seed=seed)
+            return {"noise_sampler": plain if mix is None else lambda *levels: mix(plain(*levels))}
         numbers = range(start.shape[0])
         if self.spec.base in _TREES:
             low, high = sigmas[sigmas > 0].min(), sigmas.max()
@@ -101,11 +125,70 @@ class WebUiSampler(comfy.samplers.KSAMPLER):
             }
         draws = self.noise.draws(start.shape, numbers)
         draws.first()
-        return {"noise_sampler": lambda sigma, sigma_next: draws.next().to(start)}
+        following = draws.next if mix is None else lambda: mix(draws.next())
+        return {"noise_sampler": lambda sigma, sigma_next: following().to(start)}
+
+
+def _dpm_fast(
+    model: Any,
+    x: torch.Tensor,
+    sigmas: torch.Tensor,
+    extra_args: Any = None,
+    callback: Any = None,
+    disable: Any = None,
+    noise_sampler: Any = None,
+) -> torch.Tensor:
+    """DPM fast between the ends of a schedule, ancestral (eta 1) as in the web UI; ComfyUI has eta 0."""
+    low, high = float(sigmas[-2]), float(sigmas[0])
+    return k_diffusion.sample_dpm_fast(
+        model, x, low, high, len(sigmas) - 1, extra_args, callback, disable, 1.0, noise_sampler=noise_sampler
+    )
+
+
+def _dpm_adaptive(
+    model: Any,
+    x: torch.Tensor,
+    sigmas: torch.Tensor,
+    extra_args: Any = None,
+    callback: Any = None,
+    disable: Any = None,
+    noise_sampler: Any = None,
+) -> torch.Tensor:
+    """DPM adaptive of order 3, rtol 0.05, atol 0.0078, with the web UI's eta 1; ComfyUI has eta 0."""
+    low, high = float(sigmas[-2]), float(sigmas[0])
+    return k_diffusion.sample_dpm_adaptive(
+        model, x, low, high, extra_args, callback, disable, eta=1.0, noise_sampler=noise_sampler
+    )
+
+
+def _dpmpp_2m_sde_heun(
+    model: Any,
+    x: torch.Tensor,
+    sigmas: torch.Tensor,
+    extra_args: Any = None,
+    callback: Any = None,
+    disable: Any = None,
+    noise_sampler: Any = None,
+) -> torch.Tensor:
+    """By the argument of DPM++ 2M SDE: the name of its own is younger than ComfyUI 0.3.48."""
+    return k_diffusion.sample_dpmpp_2m_sde(
+        model, x, sigmas, extra_args, callback, disable, noise_sampler=noise_sampler, solver_type="heun"
+    )
+
+
+_OWN = {
+    "DPM++ 2M SDE Heun": _dpmpp_2m_sde_heun,
+    "DDIM": sample_ddim,
+    "PLMS": sample_plms,
+    "UniPC": sample_unipc,
+    "Restart": sample_restart,
+    "DPM fast": _dpm_fast,
+    "DPM adaptive": _dpm_adaptive,
+}
 
 
 def _function(spec: SamplerSpec) -> Any:
-    own = {"DDIM": sample_ddim, "PLMS": sample_plms}.get(spec.base)
+    own = _OWN.get(spec.base)
     if own is not None:
         return own
     if spec.comfy is None:
@@ -117,76 +200,23 @@ def _function(spec: SamplerSpec) -> Any:
     return comfy.samplers.sampler_object(spec.comfy).sampler_function
 
 
-@dataclass(frozen=True)
-class Plan:
-    """One run: its sigmas, falling, and for samplers that walk over timesteps the level it is noised to."""
-
-    sigmas: np.ndarray
-    start_sigma: float | None = None
-
-
-def plan_run(spec: SamplerSpec, model: Any, steps: int, which: Pass, strength: float) -> Plan:
-    """The sigmas of one run by the web UI's rules.
-
-    Args:
-        spec: the sampler.
-        model: ComfyUI's MODEL; its own sigmas count.
-        steps: of the request; for "hires" those of the second pass.
-        which: "txt2img" runs all steps; "img2img" the last int(strength * steps) + 1 of them; "hires" exactly
-            `steps`, at the end of a longer schedule.
-        strength: denoising strength, 0..1.
-
-    Raises:
-        InvalidRequest: nothing would be executed.
-        Unsupported: the model has no 1000 training timesteps.
-    """
-    levels = _levels(model)
-    alphas = 1.0 / (1.0 + levels**2)
-    schedule, t_enc = (steps, None) if which == "txt2img" else _shortened(steps, which, strength)
-    if not spec.uses_timesteps:
-        sigmas = sigmas_for(spec, schedule, alphas=alphas)
-        return Plan(sigmas if t_enc is None else executed_sigmas(sigmas, t_enc))
-    grid = timesteps_for(schedule)
-    exact = model_sigmas(alphas)
-    if t_enc is None:
-        return Plan(timestep_to_sigma(grid[::-1], exact))
-    t_enc = min(t_enc, len(grid) - 1)
-    if t_enc < 2:
-        raise InvalidRequest.field(
-            "denoising_strength", strength, f"so great that {spec.name} has a step to make of {steps}"
-        )
-    start = float(timestep_to_sigma([grid[t_enc]], exact)[0])
-    return Plan(timestep_to_sigma(grid[:t_enc][::-1], exact), start)
-
-
-def _shortened(steps: int, which: Pass, strength: float) -> tuple[int, int]:
-    schedule, t_enc = img2img_steps(steps, strength, steps if which == "hires" else None)
-    if schedule < 1:
-        raise InvalidRequest.field("denoising_strength", strength, "greater than 0", "Common are 0.3 to 0.7.")
-    return schedule, t_enc
-
-
-def _levels(model: Any) -> np.ndarray:
-    sigmas = getattr(model.get_model_object("model_sampling"), "sigmas", None)
-    if sigmas is None or len(sigmas) != TRAIN_STEPS:
-        raise Unsupported(
-            "The web UI's schedules are defined for models trained on 1000 timesteps (SD1.5, SD2, SDXL).",
-            "Use ComfyUI's own scheduler nodes for this model.",
-        )
-    return sigmas.detach().cpu().numpy().astype(np.float64)
-
-
 class WebUiGuider(comfy.samplers.CFGGuider):
     """A GUIDER of ComfyUI: prompt editing by model call, AND with weights, the web UI's inpainting.
 
     Entries of CONDITIONING made by `comfy_prompt` say in which model calls they count. With a noise mask the
     predicted picture is replaced outside of it after every call, while the noisy latents stay as they are
-    (ComfyUI replaces both).
+    (ComfyUI replaces both); for DDIM, PLMS and UniPC it is what the model gets that is replaced.
+
+    Args:
+        model, positive, negative, cfg: as for ComfyUI's own.
+        size: (width, height) in pixels that an SDXL model is told; 0 for the latents' own.
     """
 
-    def __init__(self, model: Any, positive: Any, negative: Any, cfg: float) -> None:
+    def __init__(
+        self, model: Any, positive: Any, negative: Any, cfg: float, size: tuple[int, int] = (0, 0)
+    ) -> None:
         super().__init__(model)
-        self._call = 0
+        self._call, self._size, self._before = 0, size, False
         self._mask: torch.Tensor | None = None
         self._init: torch.Tensor | None = None
         self.set_conds(positive, negative)
@@ -194,8 +224,10 @@ class WebUiGuider(comfy.samplers.CFGGuider):
 
     def inner_set_conds(self, conds: dict[str, Any]) -> None:
         super().inner_set_conds(conds)
+        told = {name: value for name, value in zip(("width", "height"), self._size, strict=True) if value}
         for entries in self.original_conds.values():
             for entry in entries:
+                entry.update(told)
                 if CALLS in entry:
                     # Meant for guiders that do not count calls.
                     entry.pop("start_percent", None)
@@ -213,6 +245,8 @@ class WebUiGuider(comfy.samplers.CFGGuider):
         seed: int | None = None,
     ) -> torch.Tensor:
         self._call, self._init = 0, None
+        spec = getattr(sampler, "spec", None)
+        self._before = spec is not None and spec.uses_timesteps
         self._mask = None if denoise_mask is None else _latent_sized(denoise_mask, latent_image)
         try:
             made = super().sample(noise, latent_image, sampler, sigmas, None, callback, disable_pbar, seed)
@@ -235,11 +269,12 @@ class WebUiGuider(comfy.samplers.CFGGuider):
         self, x: Any, timestep: Any, model_options: dict[str, Any] | None = None, seed: Any = None
     ) -> torch.Tensor:
         call, self._call = self._call, self._call + 1
+        given = self._before_the_model(x, timestep)
         positive = active(self.conds["positive"], call)
         negative = active(self.conds["negative"], call)
         made = comfy.samplers.sampling_function(
             self.inner_model,
-            x,
+            given,
             timestep,
             negative,
             positive,
@@ -249,7 +284,17 @@ class WebUiGuider(comfy.samplers.CFGGuider):
         )
         if self._mask is None or self._init is None:
             return made
+        if self._before:
+            # The sampler goes on from what it gave, by the noise that was found in what the model got.
+            return x - given + made
         return made * self._mask + self._init * (1.0 - self._mask)
+
+    def _before_the_model(self, x: Any, sigma: Any) -> Any:
+        """What the model gets: for DDIM, PLMS and UniPC the init picture, without noise, where it is kept."""
+        if self._mask is None or self._init is None or not self._before:
+            return x
+        scale = (1.0 + float(sigma[0]) ** 2) ** 0.5
+        return x * self._mask + self._init * (scale * (1.0 - self._mask))
 
 
 def active(entries: list[dict[str, Any]], call: int) -> list[dict[str, Any]]:
@@ -290,15 +335,3 @@ def _latent_sized(mask: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
             else mask.repeat(latent.shape[0], 1, 1, 1)[: latent.shape[0]]
         )
     return mask
-
-
-def chosen_sampler(name: str, schedule: str = "") -> SamplerSpec:
-    """The sampler of a name of either era: "DPM++ 2M Karras", or "DPM++ 2M" with the schedule "Karras".
-
-    Raises:
-        InvalidRequest: unknown, or a schedule the sampler cannot use.
-    """
-    if not schedule:
-        return find_sampler(name)
-    base = find_sampler(name).base
-    return find_sampler(base if schedule == "Uniform" else f"{base} {schedule}")

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..api.journal import Journal
 from ..api.profiles import Dialect
+from ..base.command import command
 from ..base.errors import Cancelled, ImgOpenError
 from .types import Result
 
@@ -84,7 +85,7 @@ def after_stop(error: Cancelled, journal: Journal, dialect: Dialect) -> Cancelle
     verb = "goes on" if task.state == "running" else "may be going on"
     return Cancelled(
         f"Stopped waiting. Task {task_id} {verb} at the server.",
-        f"Resume it with `img-open tasks resume {task_id} --out DIR`, or run the same request again.",
+        f"Resume it with `{command(f'tasks resume {task_id} --out DIR')}`, or run the same request again.",
         task_id=task_id,
     )
 

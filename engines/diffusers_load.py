@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import pickle
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..base.command import PACK, command
 from ..base.errors import InvalidRequest, MissingDependency, MissingModel, Unsupported
 from ..base.log import get_logger
 from .models import ModelFile
@@ -22,6 +25,7 @@ _log = get_logger("engines.diffusers")
 SD15 = Path(__file__).parent / "configs" / "sd15"
 #: A decoder below this many parameters is fast enough to decode previews with.
 SMALL_VAE = 5_000_000
+_PACKAGES = ("torch", "diffusers", "transformers", "accelerate")  # of the extra `standalone`
 _LDM_UNET = "model.diffusion_model."
 _LDM_CLIP = ("cond_stage_model.transformer.text_model.", "cond_stage_model.transformer.")
 
@@ -78,7 +82,8 @@ def _cached(store: OrderedDict[Any, Any], key: Any, limit: int, load: Callable[[
 
 
 def require_diffusers() -> None:
-    """Raise MissingDependency where the packages of the `standalone` extra are missing."""
+    """Raise MissingDependency where the packages of the `standalone` extra are missing or do not load."""
+    require_installed()
     try:
         # Without accelerate diffusers fills weights that a file lacks with random numbers, and says nothing.
         import accelerate  # noqa: F401
@@ -88,8 +93,21 @@ def require_diffusers() -> None:
     except ImportError as error:
         raise MissingDependency(
             f"The local engine needs torch, diffusers, transformers and accelerate ({error}).",
-            "pip install 'img-open[standalone]'",
+            f"`{command('doctor')}` says which of them does not load, and what to do.",
         ) from error
+
+
+def require_installed() -> None:
+    """Raise MissingDependency where a package that the local engine needs is not installed; imports none."""
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingDependency(
+            f"The local engine needs {', '.join(missing)}, which {sys.executable} does not have.",
+            f"Never add them to ComfyUI's Python: its nodes need none of them. In {PACK} run "
+            "`python3 dev.py demo`, which makes an environment that has them (.venv), or "
+            '`pip install ".[standalone]"` with a Python of its own.',
+            package=missing[0],
+        )
 
 
 def _load_checkpoint(file: ModelFile) -> Networks:

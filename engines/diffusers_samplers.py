@@ -15,6 +15,7 @@ from typing import Any
 
 from ..a1111.samplers import SAMPLERS, SamplerSpec, find_sampler
 from ..a1111.sigmas import model_sigmas, sigma_to_timestep, sigmas_for, timestep_to_sigma
+from ..base.command import pip
 from ..base.errors import InvalidRequest, MissingDependency, Unsupported
 
 _MULTISTEP = "DPMSolverMultistepScheduler"
@@ -94,7 +95,7 @@ def plan_sampler(name: str) -> SamplerPlan:
     if package is not None and importlib.util.find_spec(package) is None:
         raise MissingDependency(
             f"sampler_index {name!r} needs the package {package}.",
-            f"pip install {package}, or use 'DPM++ 2M Karras'.",
+            f"{pip(f'install {package}')}, or use 'DPM++ 2M Karras'.",
             field="sampler_index",
         )
     return SamplerPlan(spec, spec.diffusers, options, _NOTES.get(spec.base, ""))

@@ -8,6 +8,9 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata, util
 
+from ..base.command import PACK, command, pip, version
+from .doctor_facts import host_lines, place_lines, profile_lines
+
 _SECONDS = 120.0
 
 
@@ -20,15 +23,19 @@ class Part:
         package: name for pip.
         use: what it is needed for.
         probe: a statement that shows whether it really works; empty means importing it.
-        install: what to do where it is absent; empty where nothing is missed.
+        install: what to tell pip where it is absent; empty where nothing is missed.
+        advice: what to do instead where pip for this very Python would be wrong.
     """
 
     module: str
     package: str
     use: str
     probe: str = ""
-    install: str = "pip install {}"
+    install: str = "install {}"
+    advice: str = ""
 
+
+_STANDALONE = 'in a Python of its own, never in ComfyUI\'s: pip install ".[standalone]" in the pack\'s folder'
 
 PARTS = (
     Part("requests", "requests", "everything remote"),
@@ -36,15 +43,21 @@ PARTS = (
     Part("torch", "torch", "local generation"),
     Part("torchvision", "torchvision", "nothing here; other packages load it if it is there", install=""),
     Part("transformers", "transformers", "local generation", "from transformers import CLIPTextModel"),
-    Part("diffusers", "diffusers", "img-open run and serve", "from diffusers import UNet2DConditionModel"),
-    Part("accelerate", "accelerate", "img-open run and serve"),
+    Part(
+        "diffusers",
+        "diffusers",
+        "img-open run and serve",
+        "from diffusers import UNet2DConditionModel",
+        advice=_STANDALONE,
+    ),
+    Part("accelerate", "accelerate", "img-open run and serve", advice=_STANDALONE),
     # Its own requirements would replace torch, and importing it whole needs what is not needed here.
     Part(
         "controlnet_aux",
         "controlnet-aux",
         "learned preprocessors",
         "pass",
-        "pip install --no-deps {}==0.0.10",
+        "install --no-deps {}==0.0.10",
     ),
     Part("onnxruntime", "onnxruntime", "openpose and DWPose"),
     Part("boto3", "boto3", "storage s3"),
@@ -55,7 +68,7 @@ _TORCHVISION_SIGNS = ("torchvision::nms", "libtorch_cuda", "libc10_cuda", "torch
 _TORCHVISION_HELP = (
     "torch and torchvision are builds that do not belong together (a CPU torch beside the CUDA torchvision "
     "of the package index, for example). transformers and diffusers fail with it. Uninstall torchvision, "
-    "which this pack does not need (pip uninstall torchvision), or install the build that pairs with torch."
+    "which this pack does not need ({}), or install the build that pairs with torch."
 )
 
 
@@ -72,7 +85,9 @@ class Finding:
 def examine(part: Part) -> Finding:
     """Look at one part; it is imported in a process of its own, because a broken one may crash."""
     if util.find_spec(part.module) is None:
-        return Finding(part, "absent", advice=part.install.format(part.package))
+        line = pip(part.install.format(part.package)) if part.install else ""
+        advice = part.advice or line
+        return Finding(part, "absent", advice=advice)
     try:
         version = metadata.version(part.package)
     except metadata.PackageNotFoundError:
@@ -96,19 +111,23 @@ def examine(part: Part) -> Finding:
 def advice_for(part: Part, output: str) -> str:
     """What to do about an import that failed with this output."""
     if any(sign in output for sign in _TORCHVISION_SIGNS):
-        return _TORCHVISION_HELP
+        return _TORCHVISION_HELP.format(pip("uninstall torchvision"))
     last = output.strip().splitlines()[-1:] or ["it ended without a word"]
-    return f"{last[0][:200]}. Reinstall it: pip install --force-reinstall --no-deps {part.package}"
+    return f"{last[0][:200]}. Reinstall it: {pip(f'install --force-reinstall --no-deps {part.package}')}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`doctor` takes no arguments."""
-    parser.description = "Shows which packages work here and what to do about those that do not."
+    parser.description = (
+        "Shows which packages work with this Python and what to do about those that do not, where ComfyUI "
+        "and the pack's files are, and which profiles there are (never a key)."
+    )
 
 
 def run(_: argparse.Namespace) -> int:
     """Print one line per part and advice below. Exit status 1 if an installed part does not load."""
-    print(f"Python {sys.version.split()[0]}")
+    print(f"img-open {version()} in {PACK}")
+    print(f"Python {sys.version.split()[0]} ({sys.executable})")
     broken = False
     for finding in map(examine, PARTS):
         part = finding.part
@@ -116,5 +135,7 @@ def run(_: argparse.Namespace) -> int:
         print(f"{finding.state:7} {part.module:15} {finding.version:12} {part.use}")
         if finding.advice:
             print(f"        -> {finding.advice}")
-    print("Weights of the preprocessors: img-open models list")
+    for line in [*host_lines(), *profile_lines(), *place_lines()]:
+        print(line)
+    print(f"Weights of the preprocessors: {command('models list')}")
     return 1 if broken else 0

@@ -63,6 +63,10 @@ class ModelFile:
         """The name without folder and weight-file extension, lower case."""
         return _stem(self.name)
 
+    def tensor_names(self) -> list[str]:
+        """From the header of a safetensors file; empty for other files."""
+        return _safetensors_keys(self.path)
+
     def short_hash(self) -> str:
         """First ten hex digits of the file's SHA-256, as the web UI shows them; empty for a folder."""
         return _sha256(self.path)[:10] if self.path.is_file() else ""

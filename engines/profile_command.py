@@ -13,7 +13,7 @@ from ..base.errors import InvalidRequest
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the sub-commands on the parser of `img-open profile`."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="add|list|remove")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="add|change|list|remove")
     add = actions.add_parser(
         "add", help="add or replace a profile; key id and secret are asked for, never arguments"
     )
@@ -41,8 +41,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=["cloud", "gateway"],
         help="gateway: an `img-open serve` on another machine; default: gateway on this one, else cloud",
     )
+    add_auto_remote(add)
+    change = actions.add_parser("change", help="change a saved profile; its address and its keys stay")
+    change.add_argument("name")
+    add_auto_remote(change)
     actions.add_parser("list", help="names of the profiles")
     actions.add_parser("remove", help="remove a profile").add_argument("name")
+
+
+def add_auto_remote(parser: argparse.ArgumentParser) -> None:
+    """Declare the switch by which nodes with `run_on` auto may (or may not) choose a server."""
+    parser.add_argument(
+        "--auto-remote",
+        action=argparse.BooleanOptionalAction,
+        help="nodes set to `auto` may use this server without asking where a model is not on this machine "
+        "(with a key that may cost money); default: no",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -52,12 +66,18 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.action == "remove":
         profiles.remove_profile(arguments.name)
         print(f"Removed {arguments.name}.")
+    elif arguments.action == "change":
+        change_saved(arguments)
     else:
         key_id, secret = ("", "") if arguments.no_key else ask_for_key()
         given: dict[str, Any] = {
             name: value
-            for name, value in (("storage", arguments.storage), ("dialect", arguments.dialect))
-            if value
+            for name, value in (
+                ("storage", arguments.storage),
+                ("dialect", arguments.dialect),
+                ("auto_remote", arguments.auto_remote),
+            )
+            if value is not None
         }
         profile = Profile(
             name=arguments.name,
@@ -70,6 +90,15 @@ def run(arguments: argparse.Namespace) -> int:
         check_storage(profile)
         print(f"Saved {arguments.name} in {profiles.save_profile(profile)} (readable by you only).")
     return 0
+
+
+def change_saved(arguments: argparse.Namespace) -> None:
+    """`profile change`: the one setting that can be changed without asking for the keys again."""
+    if arguments.auto_remote is None:
+        raise InvalidRequest("Nothing was named to change.", "Add --auto-remote or --no-auto-remote.")
+    path = profiles.set_auto_remote(arguments.name, arguments.auto_remote)
+    may = "may" if arguments.auto_remote else "may not"
+    print(f"Nodes set to auto {may} use {arguments.name} without asking now (saved in {path}).")
 
 
 def storage_options(pairs: list[str]) -> dict[str, Any]:

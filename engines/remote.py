@@ -48,7 +48,6 @@ from .types import Progress, ProgressFn, Result, Stage
 
 _Begin = Callable[[], Claim]
 _Send = Callable[[Task], Task]
-
 _CANCEL_GRACE_S = 0.3  # how long a stop waits for the server to hear of it
 _GONE = (401, 403, 404, 410)  # HTTP statuses of a result link whose time is over
 
@@ -146,7 +145,7 @@ class RemoteEngine:
         job = self._job(progress, cancelled)
         claim = self._claim(job, lambda: self.journal.begin(intent, job.owner))
         with self._holding(claim, job):
-            stored = self._stored(claim)
+            stored = self._store.load(claim.task) if claim.kind == "done" else None
             if stored is not None:
                 return with_notices(stored, claim.task, intent, request)
 
@@ -201,7 +200,7 @@ class RemoteEngine:
             lambda: self.journal.adopt(self.profile.base_url, self.profile.name, task_id, job.owner),
         )
         with self._holding(claim, job):
-            stored = self._stored(claim)
+            stored = self._store.load(claim.task) if claim.kind == "done" else None
             if stored is not None:
                 return stored
             return self._run_claimed(claim, job, lambda task: self._known_to_server(task, job))
@@ -212,12 +211,8 @@ class RemoteEngine:
         Raises: Unsupported on the cloud, NetworkError, ServerError (the server does not know the id).
         """
         check_id(task_id)
-        known = [
-            task
-            for task in self.journal.list(server=self.profile.base_url, profile=self.profile.name, most=-1)
-            if task_id in (task.task_id, task.server_task_id)
-        ]
-        task = known[0] if known else None
+        rows = self.journal.list(server=self.profile.base_url, profile=self.profile.name, most=-1)
+        task = next((row for row in rows if task_id in (row.task_id, row.server_task_id)), None)
         if task is None:
             self.client.cancel(task_id)
             return
@@ -305,9 +300,6 @@ class RemoteEngine:
             self._tell(job, "uploading", f"{done} of {total} pictures")
 
         return publish(final_request(request, task), pictures, linker, self.profile, told)
-
-    def _stored(self, claim: Claim) -> Result | None:
-        return self._store.load(claim.task) if claim.kind == "done" else None
 
     def _run_claimed(self, claim: Claim, job: _Job, send: _Send) -> Result:
         """From any state of a row to the result."""

@@ -47,7 +47,7 @@ def collect(
         shares[index] = told.fraction
         if progress is not None:
             done = sum(1 for one in found if one.result is not None or one.error is not None)
-            text = f"{done} of {len(waits)}" + (f" · {told.message}" if told.message else "")
+            text = f"{done}/{len(waits)}" + (f" · {told.message}" if told.message else "")
             progress(Progress(sum(shares) / len(shares), told.stage, text, told.preview))
 
     def work() -> None:

@@ -19,6 +19,7 @@ from ..api.models import TaskInfo
 from ..api.profiles import Profile
 from ..api.retry import Backoff, CancelledFn, interruptible, pause_after, wait
 from ..api.sendable import Sendable
+from ..base.command import command
 from ..base.errors import (
     Busy,
     Cancelled,
@@ -233,8 +234,8 @@ class Submitter:
         self._journal.set_state(task.row_id, "uncertain", why)
         return TaskUncertain(
             f"Task {task.task_id} may or may not be running at {task.server}: {why}",
-            f"It is not submitted again by itself. You decide: `img-open tasks resume {task.task_id}` (or "
-            "running the request again) looks it up once more; `tasks retry` has it submitted again, which "
-            "may be paid twice; `tasks drop` forgets it.",
+            "It is not submitted again by itself. You decide, in the sidebar Img Open tasks or with "
+            f"`{command(f'tasks resume {task.task_id} --out DIR')}`: resume (or running the request again) "
+            "looks it up once more; retry has it submitted again, which may be paid twice; drop forgets it.",
             task_id=task.task_id,
         )

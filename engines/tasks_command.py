@@ -66,7 +66,9 @@ def run(args: argparse.Namespace, journal: Journal | None = None, progress: Prog
         if not 0 <= args.days <= _DAYS_MOST:
             raise InvalidRequest.field("--days", args.days, f"from 0 to {_DAYS_MOST:.0f}")
         gone = journal.purge(older_than_s=args.days * _DAY_S)
-        print(f"Removed {len(gone)} finished tasks and their files.")
+        age = f" older than {args.days:g} days" if args.days else ""
+        more = " (--days 0 removes every finished one)" if args.days else ""
+        print(f"Removed {len(gone)} finished tasks{age} and their files{more}.")
     return 0
 
 

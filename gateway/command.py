@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base import places
+from ..base.command import command
+from ..base.errors import InvalidRequest
 from .settings import DEFAULT_HOST, DEFAULT_PORT, MEBIBYTE, Settings
 
 if TYPE_CHECKING:
@@ -127,8 +129,10 @@ def serve(args: argparse.Namespace) -> int:
         ImgOpenError: settings, keys file, models or port cannot be used.
     """
     from ..engines.diffusers import DiffusersEngine
+    from ..engines.diffusers_load import require_installed
     from .previews import MapMaker
 
+    require_installed()
     settings = settings_from(args)
     settings.check()
     logging.basicConfig(
@@ -143,10 +147,10 @@ def serve(args: argparse.Namespace) -> int:
 def settings_from(args: argparse.Namespace) -> Settings:
     """The settings that parsed arguments stand for."""
     return Settings(
-        data_dir=Path(args.data).expanduser() if args.data else _default_data(),
+        data_dir=path_of("--data", args.data) if args.data else _default_data(),
         host=args.host,
         port=args.port,
-        keys_file=Path(args.keys).expanduser() if args.keys else None,
+        keys_file=path_of("--keys", args.keys) if args.keys else None,
         public_url=args.public_url,
         queue_size=args.queue,
         body_limit=args.body_limit * MEBIBYTE,
@@ -164,18 +168,36 @@ def settings_from(args: argparse.Namespace) -> Settings:
 
 
 def models_from(args: argparse.Namespace) -> LocalModels:
-    """The models that parsed arguments name; the demo model's where no checkpoint is named."""
+    """The models that parsed arguments name; the demo model's where no checkpoint is named.
+
+    Raises:
+        InvalidRequest: --threads below 1, or a path that cannot be one.
+        MissingModel: there is no such file or folder.
+    """
     from ..engines.models import LocalModels
 
+    if args.threads < 1:
+        raise InvalidRequest.field("--threads", args.threads, "1 or more")
     if args.models_folder:
-        models = LocalModels.from_folder(args.models_folder)
+        models = LocalModels.from_folder(path_of("--models-folder", args.models_folder))
     else:
         models = LocalModels() if args.model else LocalModels.demo()
     for path in args.model:
-        models.add(path, "checkpoint")
+        models.add(path_of("--model", path), "checkpoint")
     for path in args.controlnet:
-        models.add(path, "controlnet")
+        models.add(path_of("--controlnet", path), "controlnet")
     return models
+
+
+def path_of(option: str, text: str) -> Path:
+    """The path that an option names, with `~` and `~user` spelled out; raises InvalidRequest."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        home = text.split("/")[0]
+        raise InvalidRequest.field(
+            option, text, f"a path that exists; there is no home folder {home} on this machine"
+        ) from None
 
 
 def run(
@@ -212,7 +234,7 @@ async def _run(
         url = _url(settings.host, port)
         stop = _stop_event()
         say(f"Listening on {url}")
-        say(f"Engine: {engine.name}. Use it with: img-open submit REQUEST.json --url {url}")
+        say(f"Engine: {engine.name}. Use it with: {command(f'submit REQUEST.json --url {url} --out DIR')}")
         await stop.wait()
         say("Stopping; unfinished tasks are kept for the next start.")
 

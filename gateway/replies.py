@@ -49,6 +49,7 @@ def tool_data(task: Task, store: TaskStore, worker: Worker, link_for: LinkFor) -
         "businessTaskId": task.task_id,
         "status": status,
         "desc": _description(task, store, worker),
+        "temporaryImageDto": _temporary(task, worker) if status == PENDING else None,
         "outputImageUrl": link_for(images[0]["file"]) if status == DONE and images else None,
     }
 

@@ -13,7 +13,7 @@ from ..base.errors import ImgOpenError, InvalidRequest
 from ..base.log import get_logger
 from ..engines.types import Engine
 from ..storage.fetch import Fetcher
-from .answers import failure, plain_failure, success
+from .answers import UnknownTask, failure, plain_failure, success
 from .auth import Guard, Keys
 from .bodies import Bodies
 from .checks import check_request, number_field, parse_body, text_field
@@ -22,7 +22,7 @@ from .previews import MapMaker
 from .replies import model_rows, task_data, tool_data
 from .results import Results
 from .settings import MEBIBYTE, Settings
-from .tasks import Task, TaskStore
+from .tasks import Family, Task, TaskStore
 from .worker import Previewer, Worker
 
 _log = get_logger("gateway.server")
@@ -74,6 +74,7 @@ class Gateway:
             web.post(PREFIX + "/sd/v2/cancelTask", self.cancel),
             web.post(PREFIX + "/tool/cnt/preview", self.submit_preview),
             web.post(PREFIX + "/tool/{code:.+}/queryTask", self.tool_task),
+            web.post(PREFIX + "/tool/{code:.+}/cancelTask", self.cancel_tool),
             web.get("/f/{token}", self.result),
             web.get("/healthz", self.health),
         ]
@@ -166,9 +167,7 @@ class Gateway:
 
     async def tool_task(self, request: web.Request) -> web.Response:
         """tool/cnt/preview/queryTask; other tools are not made here."""
-        code = request.match_info["code"]
-        if code != CNT_PREVIEW:
-            raise InvalidRequest.field("toolCode", code, f"{CNT_PREVIEW!r}, the only tool of this server")
+        _check_tool(request)
         task_id = await self._asked_id(request)
 
         def answer() -> dict[str, Any]:
@@ -178,16 +177,34 @@ class Gateway:
         return success(await asyncio.to_thread(answer))
 
     async def cancel(self, request: web.Request) -> web.Response:
-        """sd/v2/cancelTask (gateway dialect)."""
+        """sd/v2/cancelTask (gateway dialect): an sd task, or a tool's where no sd task has the id."""
         task_id = await self._asked_id(request)
 
         def answer() -> dict[str, Any]:
-            task = self._store.want_cancel(request["owner"], "sd", task_id)
-            self.worker.cancel(task.seq)
+            try:
+                task = self._stop(request, "sd", task_id)
+            except UnknownTask:
+                task = self._stop(request, "tool", task_id)
             data = task_data(task, self._store, self.worker, self._links(request))
             return {"id_task": task.task_id, "status": data["status"], "desc": data["desc"]}
 
         return success(await asyncio.to_thread(answer))
+
+    async def cancel_tool(self, request: web.Request) -> web.Response:
+        """tool/cnt/preview/cancelTask (gateway dialect)."""
+        _check_tool(request)
+        task_id = await self._asked_id(request)
+
+        def answer() -> dict[str, Any]:
+            task = self._stop(request, "tool", task_id)
+            return tool_data(task, self._store, self.worker, self._links(request))
+
+        return success(await asyncio.to_thread(answer))
+
+    def _stop(self, request: web.Request, family: Family, task_id: str) -> Task:
+        task = self._store.want_cancel(request["owner"], family, task_id)
+        self.worker.cancel(task.seq)
+        return task
 
     async def _asked_id(self, request: web.Request) -> str:
         return text_field(await self._question(request), "businessTaskId")
@@ -224,6 +241,12 @@ class Gateway:
     def _links(self, request: web.Request) -> Callable[[str], str]:
         base = self._settings.public_url.rstrip("/") or f"{request.scheme}://{request.host}"
         return lambda name: base + self._results.path_for(name)
+
+
+def _check_tool(request: web.Request) -> None:
+    code = request.match_info["code"]
+    if code != CNT_PREVIEW:
+        raise InvalidRequest.field("toolCode", code, f"{CNT_PREVIEW!r}, the only tool of this server")
 
 
 def make_app(

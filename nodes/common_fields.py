@@ -9,7 +9,7 @@ PROFILE = combo(
     "profile",
     profiles,
     CLOUD,
-    "Which server, and which stored key. Profiles are made with `img-open profile add`; no key ever enters a "
+    "Which server, and which stored key. Profiles are made in Settings > Img Open; no key ever enters a "
     "workflow.",
     required=True,
 )

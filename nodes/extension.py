@@ -6,8 +6,8 @@ from comfy_api.latest import ComfyExtension, io
 
 from . import remote_routes
 from .controlnet_apply import ImgOpenControlNetApply
-from .finish import ImgOpenFinish
 from .generate import ImgOpenGenerate
+from .host import register_annotators
 from .local_geometry import (
     ImgOpenCropMasked,
     ImgOpenMask,
@@ -19,6 +19,8 @@ from .local_geometry import (
 from .local_sampling import ImgOpenGuider, ImgOpenInpaintLatent, ImgOpenNoise, ImgOpenSigmas
 from .local_text import ImgOpenPrompt
 from .operations import ImgOpenApiCall, local_classes, published_classes
+from .pose_render import ImgOpenPoseRender
+from .postprocess_node import ImgOpenPostprocess
 from .preprocessor import ImgOpenPreprocessor
 from .remote_submit import ImgOpenRemoteSubmit
 from .tasks import ImgOpenCollect, ImgOpenModel, ImgOpenSubmitAsync, ImgOpenTask
@@ -52,7 +54,8 @@ LOCAL_CLASSES: list[type[io.ComfyNode]] = [
     ImgOpenMaskFill,
     ImgOpenCropMasked,
     ImgOpenPasteMasked,
-    ImgOpenFinish,
+    ImgOpenPostprocess,
+    ImgOpenPoseRender,
 ]
 
 
@@ -61,6 +64,7 @@ class ImgOpenExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """All nodes of the pack. The canvas' routes come with them, before the server begins to listen."""
+        register_annotators()
         register()
         remote_routes.register()
         return [*NODE_CLASSES, *published_classes(), *TASK_CLASSES, *LOCAL_CLASSES, *local_classes()]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
+from ..base.command import command
 from ..base.errors import ImgOpenError, MissingModel, TaskFailed
 from .background import watch
 from .bodies import check_choice
@@ -71,8 +72,9 @@ def where(run_on: str, request: Request, facts: HostFacts, profile: str) -> tupl
     if allowed:
         return "remote", f"auto: {missing[0].message} So the request goes to {profile}."
     raise MissingModel(
-        f"{missing[0].message} The profile {profile} does not allow to be chosen without asking.",
-        f"{missing[0].hint} Or set run_on to remote, or auto_remote in the profile.",
+        f"{missing[0].message} The profile {profile} may not be used without asking.",
+        f"{missing[0].hint} Or set run_on to remote, or allow it: Settings > Img Open > profile {profile} > auto "
+        f"nodes may choose this server, or `{command(f'profile change {profile} --auto-remote')}`.",
     )
 
 
@@ -95,6 +97,7 @@ def host_facts() -> HostFacts:
         upscalers=_files("upscale_models"),
         node_types=frozenset(host_nodes.NODE_CLASS_MAPPINGS),
         face_models=_files("facerestore_models"),
+        files={folder: _files(folder) for folder in ("clip_vision", "ipadapter", "instantid")},
     )
 
 
@@ -125,7 +128,8 @@ async def _local(
 
     made = await watch(work, bar, "img-open-expand")
     seeds = ",".join(str(each) for each in made.seeds)
-    bar.text("\n".join(filter(None, ["run here", why, f"seeds {seeds}", *_lines(made.infos)])))
+    told = ["run here", why, f"seeds {seeds}", *_lines(made.infos)]
+    bar.text("\n".join(filter(None, told)))
     maps: Any = ExecutionBlocker(_NO_MAPS)
     if made.control_images:
         maps = made.control_images[0]

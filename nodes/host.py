@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +20,12 @@ if TYPE_CHECKING:
 
 PREVIEW_SIZE = 512  # pixels, longer side of an intermediate picture on the node
 _STEPS = 1000
+_THREADS = max(1, min(8, os.cpu_count() or 1))  # pictures at once in OpenCV steps; also onnxruntime's threads
+_MOST_SESSIONS = 4  # DWPose is two, animal_openpose one more, MoveNet another
 
 _log = logging.getLogger("img_open.nodes")
 _networks: dict[str, Any] = {}
+_sessions: OrderedDict[str, Any] = OrderedDict()
 _maps = ResultCache()
 
 
@@ -69,14 +74,36 @@ def send_text(node_id: str | None, text: str) -> None:
         _log.debug("The text for node %s was not shown: %s", node_id, type(error).__name__)
 
 
+ANNOTATORS = "imgopen_annotators"
+
+
+def register_annotators() -> None:
+    """Make models/imgopen_annotators a folder of the host's, beside those of its extra_model_paths.yaml."""
+    import folder_paths
+
+    folder_paths.add_model_folder_path(ANNOTATORS, str(Path(folder_paths.models_dir) / ANNOTATORS))
+
+
+def annotator_folders() -> tuple[Path, ...]:
+    """The host's folders for annotator weights; last its models folder, where other packs have some."""
+    import folder_paths
+
+    from ..preprocessors.weight_files import own_folder
+
+    folders = [own_folder()]  # the first is where downloads go
+    if ANNOTATORS in folder_paths.folder_names_and_paths:
+        folders = [Path(folder) for folder in folder_paths.get_folder_paths(ANNOTATORS)]
+    return (*folders, Path(folder_paths.models_dir))
+
+
 class HostRuntime:
     """The preprocessors' `Runtime` inside ComfyUI: its device, memory, interrupt and progress bar."""
 
     def __init__(self, bar: Bar) -> None:
         device = memory.get_torch_device()
         self.device = str(device)
-        self.half = memory.should_use_fp16(device)
-        self.threads = 1
+        self.half = "float16" if device.type == "cuda" and memory.should_use_fp16(device) else ""
+        self.threads = _THREADS
         self.allow_download = False
         self.cache = _maps
         self.notices: list[str] = []
@@ -96,22 +123,24 @@ class HostRuntime:
             self.notices.append(text)
 
     def weight_folders(self) -> Sequence[Path]:
-        """The host's folders for annotator weights; none are registered yet."""
-        import folder_paths
-
-        if "imgopen_annotators" not in folder_paths.folder_names_and_paths:
-            return ()
-        return tuple(Path(folder) for folder in folder_paths.get_folder_paths("imgopen_annotators"))
+        """See `annotator_folders`."""
+        return annotator_folders()
 
     def load(self, key: str, builder: Callable[[], Any]) -> Any:
-        """The network `key` on the device; the host may offload it again once the node is done."""
+        """The network `key` on the device; the host may offload it again once the node is done.
+
+        What is no torch module (a session of onnxruntime) is not the host's to move: the last four are kept.
+        """
         from comfy.model_patcher import ModelPatcher
 
+        if key in _sessions:
+            _sessions.move_to_end(key)
+            return _sessions[key]
         patcher = _networks.get(key)
         if patcher is None:
             network = builder()
             if not hasattr(network, "parameters"):
-                return network
+                return _keep_session(key, network)
             patcher = ModelPatcher(network, memory.get_torch_device(), memory.unet_offload_device())
             _networks[key] = patcher
         memory.load_models_gpu([patcher])
@@ -120,6 +149,14 @@ class HostRuntime:
     def free_memory(self) -> int:
         """Bytes free on the device, by the host's count."""
         return int(memory.get_free_memory(memory.get_torch_device()) * 0.8)
+
+
+def _keep_session(key: str, network: Any) -> Any:
+    """Networks that are not torch's have their memory to themselves: the last few used stay."""
+    _sessions[key] = network
+    while len(_sessions) > _MOST_SESSIONS:
+        _sessions.popitem(last=False)
+    return network
 
 
 def _picture(array: NDArray[np.uint8]) -> tuple[str, Any, int]:

@@ -83,11 +83,14 @@ class ImgOpenMask(io.ComfyNode):
     @classmethod
     def execute(cls, **inputs: Any) -> io.NodeOutput:
         values = {**MASK.defaults(), **inputs}
+        given = masks(values["mask"], "mask")
+        if values["image"] is not None:
+            check_same_size(given[0], values["image"])
         soft = [
             img2img.blur_mask(
                 img2img.read_mask(each, bool(values["invert"])), values["blur_x"], values["blur_y"]
             )
-            for each in masks(values["mask"], "mask")
+            for each in given
         ]
         return io.NodeOutput(to_mask(soft))
 
@@ -208,6 +211,16 @@ def sized_mask(mode: int, mask: Picture, width: int, height: int) -> Picture:
     """A mask uint8 (H, W) brought to a size as the web UI brings its picture to it."""
     sized = img2img.resize_image(mode, mask, width, height)
     return np.ascontiguousarray(sized if sized.ndim == 2 else sized[:, :, 0])
+
+
+def check_same_size(mask: Picture, image: torch.Tensor) -> None:
+    """Refuse a mask uint8 (H, W) that is not of the size of an IMAGE. Raises PictureError."""
+    height, width = (int(each) for each in image.shape[1:3])
+    if mask.shape != (height, width):
+        raise PictureError(
+            f"The mask is {mask.shape[1]}x{mask.shape[0]}, the init image {width}x{height}.",
+            "With inpaint_full_res (only masked) both must have the same size.",
+        )
 
 
 def one_each(holes: list[Picture], pictures: list[Picture]) -> list[Picture]:

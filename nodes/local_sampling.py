@@ -56,7 +56,8 @@ class ImgOpenSigmas(io.ComfyNode):
         import torch
 
         from ..engines.comfy_noise import NoiseSource
-        from ..engines.comfy_sampling import WebUiSampler, chosen_sampler, plan_run
+        from ..engines.comfy_sampling import WebUiSampler
+        from ..engines.comfy_schedule import chosen_sampler, plan_run
 
         values = {**SIGMAS.defaults(), **inputs}
         check_choice("run", values["run"], RUNS)
@@ -70,7 +71,7 @@ class ImgOpenSigmas(io.ComfyNode):
                 "Wire that one, or none: the sampler then draws noise as ComfyUI does.",
             )
         plan = plan_run(spec, values["model"], values["steps"], values["run"], values["denoising_strength"])
-        sampler = WebUiSampler(spec, noise, values["run"] == "txt2img", plan.start_sigma)
+        sampler = WebUiSampler(spec, noise, values["run"] == "txt2img", plan.start_sigma, plan.total)
         return io.NodeOutput(sampler, torch.from_numpy(plan.sigmas.astype("float32")))
 
 
@@ -87,7 +88,13 @@ class ImgOpenGuider(io.ComfyNode):
 
         values = {**GUIDER.defaults(), **inputs}
         return io.NodeOutput(
-            WebUiGuider(values["model"], values["positive"], values["negative"], values["cfg"])
+            WebUiGuider(
+                values["model"],
+                values["positive"],
+                values["negative"],
+                values["cfg"],
+                (values["width"], values["height"]),
+            )
         )
 
 

@@ -18,10 +18,10 @@ _HEIGHT = integer("height", 512, 8, 16384, "Height in pixels.", step=8)
 
 
 def samplers() -> list[str]:
-    """The web UI's samplers that ComfyUI can run."""
+    """The web UI's samplers: ComfyUI runs them all, some of them with code of the pack."""
     from ..a1111.samplers import SAMPLERS
 
-    return [name for name, spec in SAMPLERS.items() if spec.comfy is not None or spec.base == "PLMS"]
+    return list(SAMPLERS)
 
 
 def _seed(id: str, tooltip: str) -> Field:
@@ -80,6 +80,11 @@ PROMPT = NodeTable(
             0,
             12,
             "1 uses all layers of the text model, 2 skips the last. 0: as wired. SDXL and SD2 ignore it.",
+        ),
+        switch(
+            "negative",
+            False,
+            "This is the negative prompt. With SDXL an empty one is then all zeros, as in the web UI.",
         ),
     ),
     outputs=(
@@ -176,6 +181,8 @@ GUIDER = NodeTable(
         socket("positive", "CONDITIONING", "Positive conditioning.", required=True),
         socket("negative", "CONDITIONING", "Negative conditioning.", required=True),
         number("cfg", 7.0, 0.0, 100.0, "cfg_scale: how strictly the prompt is followed.", step=0.1),
+        integer("width", 0, 0, 16384, "Width that an SDXL model is told. 0: that of the latent."),
+        integer("height", 0, 0, 16384, "Height that an SDXL model is told. 0: that of the latent."),
     ),
     outputs=(Out("GUIDER", "guider", "For SamplerCustomAdvanced."),),
 )
@@ -227,6 +234,7 @@ MASK = NodeTable(
         switch("invert", False, "Repaint what is not masked."),
         integer("blur_x", 4, 0, 1024, "Horizontal blur in pixels (standard deviation)."),
         integer("blur_y", 4, 0, 1024, "Vertical blur in pixels (standard deviation)."),
+        socket("image", "IMAGE", "The picture it belongs to, where both must have the same size."),
     ),
     outputs=(Out("MASK", "mask", "The soft mask."),),
 )
@@ -306,9 +314,9 @@ INPAINT = NodeTable(
     ),
 )
 
-FINISH = NodeTable(
-    id="ImgOpenFinish",
-    title="Finish Units (Img Open)",
+POSTPROCESS = NodeTable(
+    id="ImgOpenPostprocess",
+    title="Postprocess (Img Open)",
     category="Img Open/Local",
     description="The last step of ControlNet units that work on the decoded pictures: recolor ones put their "
     "luminance in, inpaint_only brings back what its mask leaves out.",
@@ -331,5 +339,5 @@ LOCAL: tuple[NodeTable, ...] = (
     FILL,
     CROP,
     PASTE,
-    FINISH,
+    POSTPROCESS,
 )

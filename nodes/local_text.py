@@ -36,7 +36,7 @@ class ImgOpenPrompt(io.ComfyNode):
         elif values["network_tags"] == "drop":
             text, told = without_tags(text)
         encoder = TextEncoder(clip, values["emphasis"], values["clip_skip"])
-        made = conditioning(encoder, text, values["steps"], values["hires_steps"])
+        made = conditioning(encoder, text, values["steps"], values["hires_steps"], values["negative"])
         if values["clip_skip"] > 1 and not encoder.skips:
             told.append("clip_skip is ignored by this kind of text model, as in the web UI.")
         told += [f"Embedding {name} was used." for name in encoder.used_embeddings]

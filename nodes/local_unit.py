@@ -11,6 +11,7 @@ import numpy as np
 from ..base.errors import InvalidRequest, MissingDependency, PictureError, Unsupported
 from ..controlnet.sizing import detectmap_proc, to_hint
 from ..controlnet.unit import ControlNetUnit, HrOption
+from ..engines.comfy_owners import RUN_HERE, elsewhere
 from ..engines.comfy_rules import Maps
 from ..preprocessors.control import Geometry, UnitControl, control_for_unit
 
@@ -21,15 +22,6 @@ if TYPE_CHECKING:
     from ..preprocessors.runtime import Runtime
 
 LATENT_FACTOR = 8  # pixels per latent cell, for every model a unit can be used with
-
-# Modules that are other packs' work, by the start of their name: what runs them, and where it is from.
-_ELSEWHERE: tuple[tuple[str, str, str], ...] = (
-    ("ip-adapter_pulid", "PuLID", "the node pack PuLID_ComfyUI"),
-    ("ip-adapter", "IP-Adapter", "the node pack ComfyUI_IPAdapter_plus"),
-    ("instant_id", "InstantID", "the node pack ComfyUI_InstantID"),
-    ("revision", "Revision", "ComfyUI's own CLIPVisionEncode and unCLIPConditioning"),
-    ("clip_vision", "the T2I style adapter", "ComfyUI's own CLIPVisionEncode and StyleModelApply"),
-)
 
 
 @dataclass(frozen=True)
@@ -50,19 +42,26 @@ class LocalUnit:
 
 
 def check_local(unit: ControlNetUnit) -> None:
-    """Refuse what belongs to other packs, naming what runs it.
+    """Refuse what is other nodes' work, naming what runs it.
 
     Raises:
         MissingDependency: the module is an adapter of another kind.
         Unsupported: a field for such adapters is filled in.
     """
-    for start, name, owner in _ELSEWHERE:
-        if unit.module.startswith(start):
-            raise MissingDependency(
-                f"{unit.spec.label} is {name}, which this node does not run on this machine.",
-                f"Use {owner} for it, or send the unit with a remote request.",
-                field="module",
-            )
+    found = elsewhere(unit.module)
+    if found is not None and found[0] in RUN_HERE:
+        raise MissingDependency(
+            f"{unit.spec.label} is {found[0]}, which this node does not run by itself.",
+            f"Wire the units output to Generate (Img Open): it runs the unit through {found[1]}. Or use "
+            "those nodes yourself.",
+            field="module",
+        )
+    if found is not None:
+        raise MissingDependency(
+            f"{unit.spec.label} is {found[0]}, which is not run on this machine.",
+            f"Use {found[1]} in a graph of your own, or send the request to a server.",
+            field="module",
+        )
     if unit.ipadapter_input is not None:
         raise Unsupported(
             "ipadapter_input (given) cannot be honoured on this machine.",
@@ -77,7 +76,10 @@ def stated_notices(unit: ControlNetUnit, has_second_pass: bool) -> list[str]:
     if unit.hr_option is HrOption.HIGH and not has_second_pass:
         told.append("hr_option: the unit acts only in passes that are higher than the generation.")
     if unit.module == "inpaint_only+lama":
-        told.append("inpaint_only+lama: LaMa's picture is not used as the sampler's starting noise here.")
+        told.append(
+            "inpaint_only+lama: LaMa's picture is part of the noise of Web-UI Sampler; other samplers start "
+            "without it."
+        )
     return told
 
 

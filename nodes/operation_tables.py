@@ -66,7 +66,7 @@ _ASK_AGAIN = integer(
 _TAIL_ZH = {
     "profile": (
         "配置",
-        "使用哪个服务器和哪份保存的密钥。用 img-open profile add 创建；密钥绝不会进入工作流。",
+        "使用哪个服务器和哪份保存的密钥。在“设置 > Img Open”中创建；密钥绝不会进入工作流。",
     ),
     "extra_json": (
         "附加 JSON",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from comfy_api.latest import io
 
-from ..base.errors import Cancelled
+from ..base.errors import Cancelled, InvalidRequest
+from ..preprocessors.estimators import ESTIMATORS
 from .bodies import check_choice
 from .host import Bar, HostRuntime, stop_node
 from .schema import schema
@@ -15,7 +17,7 @@ from .unit_fields import RESIZE_MODES
 
 
 class ImgOpenPreprocessor(io.ComfyNode):
-    """A batch of pictures in, a batch of control images out."""
+    """A batch of pictures in, a batch of control images out, with the poses behind them if there are any."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -37,12 +39,16 @@ class ImgOpenPreprocessor(io.ComfyNode):
             resolution = _pixel_perfect(values, int(image.shape[1]), int(image.shape[2]))
         bar = Bar(cls.hidden.unique_id)
         check_choice("run_on", values["run_on"], RUN_ON)
+        check_choice("estimator", values["estimator"], ESTIMATORS)
         if values["run_on"] == "remote":
+            if values["estimator"] != ESTIMATORS[0]:
+                raise InvalidRequest.field("estimator", values["estimator"], "auto: a server chooses its own")
             from .remote_preprocess import SLIDERS_ARE_THE_SERVERS, preprocess_remotely
 
             maps, side = await preprocess_remotely(image, find_module(module).name, values, bar)
             bar.text(SLIDERS_ARE_THE_SERVERS)
-            return io.NodeOutput(maps, side)
+            return io.NodeOutput(maps, side, "[]", [])
+        poses: list[dict[str, Any]] = []
         try:
             maps = run_batch(
                 module,
@@ -51,13 +57,15 @@ class ImgOpenPreprocessor(io.ComfyNode):
                 threshold_a=a,
                 threshold_b=b,
                 seed=values["seed"],
+                poses=poses,
+                estimator=values["estimator"],
                 runtime=(runtime := HostRuntime(bar)),
             )
         except Cancelled:
             raise stop_node() from None
         if told := [*notices, *runtime.notices]:
             bar.text("\n".join(told))
-        return io.NodeOutput(maps, round(resolution))
+        return io.NodeOutput(maps, round(resolution), json.dumps(poses), poses)
 
 
 def _pixel_perfect(values: dict[str, Any], height: int, width: int) -> int:

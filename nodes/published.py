@@ -7,6 +7,7 @@ from .call_table import API_CALL
 from .fields import NodeTable
 from .local_tables import LOCAL
 from .operation_list import published_tables
+from .pose_tables import POSE_RENDER
 from .task_tables import TASK_NODES
 
 NODES: tuple[NodeTable, ...] = (
@@ -16,4 +17,5 @@ NODES: tuple[NodeTable, ...] = (
     *TASK_NODES,
     tables.GENERATE,
     *LOCAL,
+    POSE_RENDER,
 )

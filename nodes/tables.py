@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ..preprocessors.estimators import ESTIMATORS
 from .fields import Field, NodeTable, Out, combo, integer, socket
+from .pose_tables import POSE_OUTPUTS
 from .request_fields import REQUEST
 from .unit_fields import (
     MODULE_TIP,
@@ -79,10 +81,19 @@ PREPROCESSOR = NodeTable(
             4294967295,
             "Remote: change this number to run, and pay, the same pictures once more.",
         ),
+        combo(
+            "estimator",
+            ESTIMATORS,
+            ESTIMATORS[0],
+            "Who finds the people, for the openpose modules. auto: DWPose, or for bodies alone the MoveNet that "
+            "comes with the pack. openpose (non-commercial): OpenPose's own networks, whose licence allows "
+            "non-commercial use only; never used unless chosen here.",
+        ),
     ),
     outputs=(
         Out("IMAGE", "control_image", "The control image of every picture, at the module's working size."),
         Out("INT", "resolution", "The processor_res that was used, in pixels."),
+        *POSE_OUTPUTS,
     ),
 )
 
@@ -161,7 +172,7 @@ REMOTE_SUBMIT = NodeTable(
             "profile",
             profiles,
             CLOUD,
-            "Which server, and which stored key. Profiles are made with `img-open profile add`; no key ever "
+            "Which server, and which stored key. Profiles are made in Settings > Img Open; no key ever "
             "enters a workflow.",
             required=True,
         ),

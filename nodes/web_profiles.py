@@ -11,6 +11,8 @@ from ..base.errors import ImgOpenError, InvalidRequest, ProfileError
 
 _LIMITS = (
     "deadline_s",
+    "poll_s",
+    "poll_most_s",
     "max_concurrent",
     "per_minute",
     "spend_limit_images",
@@ -18,11 +20,17 @@ _LIMITS = (
     "auto_remote",
 )
 _SETTINGS = ("storage", "dialect", *_LIMITS)
+_BUCKET_KEYS = ("access_key_id", "secret_access_key")
+# What a page may see of storage_options; anything else in there might be a key.
+_OPTIONS = (
+    "bucket", "endpoint_url", "region", "prefix", "path_style", "link_seconds", "public_url", "host", "port",
+    "photo", "jpeg_quality",
+)  # fmt: skip
 _ACCEPTED = frozenset(["name", "base_url", "key_id", "key_secret", "storage_options", *_SETTINGS])
 
 
 def shown(name: str) -> dict[str, Any]:
-    """One profile as the page may see it: no key, no storage option (those may hold keys of a bucket)."""
+    """One profile as the page may see it: no key, and of the storage options only known, harmless ones."""
     entry: dict[str, Any] = {"name": name, "built_in": name == profiles.CLOUD}
     try:
         profile = profiles.load_profile(name)
@@ -31,6 +39,9 @@ def shown(name: str) -> dict[str, Any]:
         return {**entry, "base_url": base_url, "ready": False, "problem": str(error), "has_keys": False}
     entry.update(base_url=profile.base_url, ready=True, problem="", has_keys=profile.has_keys)
     entry.update({setting: getattr(profile, setting) for setting in _SETTINGS})
+    options = profile.storage_options
+    entry["storage_options"] = {name: options[name] for name in _OPTIONS if name in options}
+    entry["has_bucket_keys"] = any(options.get(name) for name in _BUCKET_KEYS)
     return entry
 
 
@@ -74,21 +85,47 @@ def save(body: Mapping[str, Any]) -> dict[str, Any]:
                 profile=name,
             )
         key_id, secret = before.access_key_id, before.access_key_secret
-    options = body.get("storage_options")
-    if options is None:
-        options = dict(before.storage_options) if before is not None and before.base_url == base_url else {}
-    if not isinstance(options, Mapping):
-        raise InvalidRequest("storage_options must be an object.", "See docs/storage.md.")
     profile = profiles.Profile(
         name=name,
         base_url=base_url,
         access_key_id=key_id,
         access_key_secret=secret,
-        storage_options=dict(options),
+        storage_options=_storage_options(body, before if _same_server(before, base_url) else None),
         **changes,
     )
     profiles.save_profile(profile)
     return shown(name)
+
+
+def _same_server(before: profiles.Profile | None, base_url: str) -> bool:
+    return before is not None and before.base_url == base_url
+
+
+def _storage_options(body: Mapping[str, Any], before: profiles.Profile | None) -> dict[str, Any]:
+    """The options to save: what the page sends, and what it cannot see and therefore does not send.
+
+    Raises:
+        InvalidRequest: no object. ProfileError: the bucket's saved keys would go to another storage.
+    """
+    kept = dict(before.storage_options) if before is not None else {}
+    given = body.get("storage_options")
+    if given is None:
+        return kept
+    if not isinstance(given, Mapping):
+        raise InvalidRequest("storage_options must be an object.", "See docs/storage.md.")
+    options = {str(name): value for name, value in given.items() if value not in (None, "")}
+    unseen = {name: value for name, value in kept.items() if name not in _OPTIONS}
+    if any(options.get(name) for name in _BUCKET_KEYS):
+        unseen = {name: value for name, value in unseen.items() if name not in _BUCKET_KEYS}
+    elif any(unseen.get(name) for name in _BUCKET_KEYS) and any(
+        kept.get(name, "") != options.get(name, "") for name in ("endpoint_url", "bucket")
+    ):
+        raise ProfileError(
+            "The bucket changes, so its keys are needed again.",
+            "Keys saved for one storage are never sent to another.",
+            profile=str(body.get("name", "")),
+        )
+    return {**unseen, **options}
 
 
 def remove(name: str) -> None:

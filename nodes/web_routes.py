@@ -11,7 +11,7 @@ from aiohttp import web
 
 from ..base.errors import ImgOpenError, InvalidRequest, PictureError
 from ..base.log import get_logger
-from . import web_profiles, web_tasks
+from . import web_models, web_profiles, web_tasks, web_weights
 from .web_guard import Handler, body_of, guarded, in_thread, reply, safely, text_of
 
 if TYPE_CHECKING:
@@ -281,4 +281,6 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/img_open/tasks/{key}/thumbnail", task_thumbnail),
     ("POST", "/img_open/tasks/{key}/open", open_result),
     ("POST", "/img_open/tasks/{key}/action", act),
+    *web_models.ROUTES,
+    *web_weights.ROUTES,
 )

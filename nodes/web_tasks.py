@@ -6,18 +6,23 @@ import threading
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..api.journal import FINISHED, UNFINISHED, Journal, Task
 from ..api.lease import is_held
 from ..base.errors import ImgOpenError, InvalidRequest
 from ..base.log import get_logger, scrub
 
+if TYPE_CHECKING:
+    from ..api.models import TaskInfo
+
 THUMBNAIL = 96  # pixels, longer side
 MOST = 1000  # rows
 _PROMPT = 160  # characters of a prompt in a row
 _ASK_MOST = 8  # running tasks whose server is asked for progress at once
-_FRESH_S = 1.5  # how long an answer about progress counts
+# How long an answer about progress counts. The cloud tells no percentage: it is asked less often.
+_FRESH_S = {"gateway": 1.5, "cloud": 6.0}
+_LARGEST_PICTURE = 400_000  # characters of an intermediate picture; a gateway of ours sends about 40 000
 
 _log = get_logger("nodes.web")
 
@@ -111,10 +116,9 @@ def _thumbnail(path: str, changed_ns: int) -> bytes:
 
 
 class Live:
-    """Progress of unfinished tasks: of those this process was told to wait for, and of those on a gateway.
+    """Progress of unfinished tasks, asked of their servers, and of those this process was told to wait for.
 
-    The cloud's answer has no published progress, so it is not asked. One question per task in 1.5 s, and only
-    while a sidebar is looking.
+    One question per task in `_FRESH_S`, and only while a sidebar is looking.
     """
 
     def __init__(self) -> None:
@@ -123,17 +127,22 @@ class Live:
         self._asked: dict[str, tuple[float, dict[str, Any]]] = {}
 
     def all(self, journal: Journal) -> dict[str, dict[str, Any]]:
-        """Row -> {"fraction": 0..1 or None, "stage": text, "error": text}."""
+        """Row -> how the task stands.
+
+        Each has `elapsed` (seconds since it was filed), and as far as the server tells: `fraction` (0..1 or
+        None), `stage`, `desc` (its own words), `picture` (a data URL or an empty text), `error`.
+        """
         if not journal.path.exists():
             return {}
         open_tasks = journal.list(states=("submitted", "running"), most=64)
-        found: dict[str, dict[str, Any]] = {}
+        now = time.time()
+        found = {task.row_id: {**_NOTHING, "elapsed": max(now - task.created, 0.0)} for task in open_tasks}
         for task in open_tasks[:_ASK_MOST]:
-            answer = self._ask(task)
-            if answer:
-                found[task.row_id] = answer
+            found[task.row_id].update(self._ask(journal, task))
         with self._lock:
-            found.update({key: dict(job) for key, job in self._jobs.items()})
+            for key, job in self._jobs.items():
+                told = {name: value for name, value in job.items() if value or name == "error"}
+                found[key] = {**_NOTHING, **found.get(key, {}), **told}
         return found
 
     def attach(self, journal: Journal, task: Task) -> None:
@@ -172,33 +181,50 @@ class Live:
             else:
                 self._jobs.pop(key, None)
 
-    def _ask(self, task: Task) -> dict[str, Any]:
-        from ..api.client import Client
+    def _ask(self, journal: Journal, task: Task) -> dict[str, Any]:
         from ..api.retry import Backoff
         from ..api.transport import Timeouts
+        from ..engines.remote_tools import ToolRunner
         from ..engines.tasks_command import profile_of
 
-        when, answer = self._asked.get(task.row_id, (0.0, {}))
-        if time.monotonic() - when < _FRESH_S:
+        until, answer = self._asked.get(task.row_id, (0.0, {}))
+        if time.monotonic() < until:
             return answer
-        answer = {}
+        answer, fresh = {}, _FRESH_S["cloud"]
         try:
             profile = profile_of(task)
-            if profile.dialect == "gateway":
-                client = Client(profile, timeouts=Timeouts(1.0, 2.0, 3.0), backoff=Backoff(attempts=1))
-                try:
-                    info = client.task_info(task.query_id, patient=False)
-                finally:
-                    client.close()
-                if info.temporary is not None:
-                    answer = {"fraction": info.temporary.progress, "stage": info.temporary.stage or ""}
-                    answer["error"] = ""
+            fresh = _FRESH_S[profile.dialect]
+            runner = ToolRunner(
+                profile, journal, timeouts=Timeouts(1.0, 2.0, 3.0), backoff=Backoff(attempts=1)
+            )
+            client = runner.engine_of(task.task_id).client
+            try:
+                answer = _told(client.task_info(task.query_id, patient=False))
+            finally:
+                client.close()
         except ImgOpenError as error:
             _log.debug("No progress of %s: %s", task.task_id, error.code)
         if len(self._asked) > 256:
             self._asked.clear()
-        self._asked[task.row_id] = (time.monotonic(), answer)
+        self._asked[task.row_id] = (time.monotonic() + fresh, answer)
         return answer
+
+
+_NOTHING: dict[str, Any] = {"fraction": None, "stage": "", "desc": "", "picture": "", "error": ""}
+
+
+def _told(info: TaskInfo) -> dict[str, Any]:
+    """What an answer says about a task that is not finished."""
+    state = info.temporary
+    picture = (state.image or "") if state is not None else ""
+    if not picture.startswith("data:image/") or len(picture) > _LARGEST_PICTURE:
+        picture = ""  # the page fetches nothing from elsewhere
+    return {
+        "fraction": state.progress if state is not None else None,
+        "stage": (state.stage or "") if state is not None else "",
+        "desc": scrub(info.desc or "")[:200],
+        "picture": picture,
+    }
 
 
 # --- what people do -----------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ..base.command import pip
 from ..base.errors import MissingDependency
 
 _PARENT = "_img_open_controlnet_aux"
@@ -34,7 +35,7 @@ def aux_class(file: str, name: str) -> Any:
     except Exception as error:
         raise MissingDependency(
             f"controlnet-aux cannot give {file}.{name}: {type(error).__name__}: {error}.",
-            "The pack is written for controlnet-aux 0.0.10: pip install --no-deps controlnet-aux==0.0.10",
+            f"The pack is written for controlnet-aux 0.0.10: {pip('install --no-deps controlnet-aux==0.0.10')}",
             package="controlnet_aux",
         ) from error
 

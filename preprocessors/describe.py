@@ -7,8 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..controlnet.modules import LEGACY_NAMES
+from ..controlnet.modules import LEGACY_NAMES, TAGS
 from .registry import PREPROCESSORS, Preprocessor, available
+from .weights_table import WEIGHTS
+
+OWN_CODE = "this pack, Apache-2.0"
 
 
 def describe_modules(folders: Iterable[Path] = ()) -> list[dict[str, Any]]:
@@ -23,6 +26,7 @@ def describe_modules(folders: Iterable[Path] = ()) -> list[dict[str, Any]]:
 def _describe(entry: Preprocessor, folders: tuple[Path, ...]) -> dict[str, Any]:
     spec = entry.spec
     ready, reason = available(entry.name, folders)
+    weights = [WEIGHTS[key] for key in entry.weights]
     return {
         "name": spec.name,
         "label": spec.label,
@@ -40,4 +44,21 @@ def _describe(entry: Preprocessor, folders: tuple[Path, ...]) -> dict[str, Any]:
         "available": ready,
         "reason": reason,
         "note": entry.note,
+        "control_models": control_models(entry),
+        "code": code_of(entry),
+        "weights": [
+            {"key": each.key, "file": each.file, "megabytes": each.megabytes, "licence": each.licence}
+            for each in weights
+        ],
     }
+
+
+def control_models(entry: Preprocessor) -> list[str]:
+    """The control models usually taken with a module, one per control type it is listed under."""
+    usual = [TAGS[tag].usual_model for tag in entry.spec.tags]
+    return [model for model in dict.fromkeys(usual) if model]
+
+
+def code_of(entry: Preprocessor) -> str:
+    """Where the code comes from and its licence; empty for what this pack cannot make."""
+    return "" if entry.kind == "unavailable" else entry.code or OWN_CODE

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import frames
+from .estimators import AUTO
+from .pose import pose_to_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .frames import Frame
+    from .pose import Pose
     from .runtime import Runtime
 
 
@@ -26,8 +29,11 @@ class Call:
     Attributes:
         resolution: processor_res, pixels of the short side.
         threshold_a, threshold_b: the module's two sliders.
-        seed, subseed: of the image the map is for; only `shuffle` uses them. -1 subseed means "as seed".
+        seed, subseed: of the image the map is for; only `shuffle` and `mobile_sam` use them. -1 subseed
+            means "as seed".
         runtime: device, weights, cancel.
+        poses: where the pose modules leave the OpenPose JSON behind each map; None: nobody wants it.
+        estimator: who finds the people of the openpose modules, see `estimators`.
     """
 
     resolution: float
@@ -36,6 +42,13 @@ class Call:
     seed: int
     subseed: int
     runtime: Runtime
+    poses: list[dict[str, Any]] | None = None
+    estimator: str = AUTO
+
+    def keep_pose(self, pose: Pose) -> None:
+        """Leave the pose of the next map, in the order of the maps."""
+        if self.poses is not None:
+            self.poses.append(pose_to_json(pose))
 
 
 def identity(image: Frame, call: Call) -> Frame:

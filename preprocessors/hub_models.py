@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from ..base.command import command
 from ..base.errors import MissingDependency, MissingModel
 from . import weight_files
 
@@ -30,7 +31,8 @@ def hub_model(key: str, class_name: str, runtime: Runtime) -> Any:
         except Exception as error:  # a broken folder shows in many ways
             raise MissingModel(
                 f"The model in {folder} cannot be loaded: {str(error).strip().splitlines()[0][:200]}",
-                f"Delete the folder and fetch it again: img-open models pull {key}",
+                "Delete the folder and fetch it again: the node's download button, or "
+                f"`{command(f'models pull {key}')}`.",
                 folder=str(folder),
             ) from error
         return _any_size(made).float().eval().requires_grad_(False)
@@ -46,7 +48,7 @@ def _class(name: str) -> Any:
     except Exception as error:
         raise MissingDependency(
             f"transformers cannot give {name}: {str(error).strip().splitlines()[0][:200]}",
-            "Update transformers. If the message is about torchvision, run `img-open doctor`.",
+            f"Update transformers. If the message is about torchvision, run `{command('doctor')}`.",
             package="transformers",
         ) from error
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..base.command import command
 from ..base.errors import MissingDependency
 from . import frames, weight_files
 from .networks import read_state
@@ -59,7 +60,7 @@ def _build(runtime: Runtime) -> Any:
     except Exception as error:
         raise MissingDependency(
             f"spandrel cannot make LaMa from {path}: {type(error).__name__}: {str(error)[:200]}",
-            "Update spandrel. If the message is about torchvision, run `img-open doctor`.",
+            f"Update spandrel. If the message is about torchvision, run `{command('doctor')}`.",
             package="spandrel",
         ) from error
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import frames, tensors
-from .networks import network
+from .networks import forward
 
 if TYPE_CHECKING:
     from .frames import Frame
@@ -29,9 +29,9 @@ def _informative(pictures: Sequence[Frame], call: Call, key: str) -> list[Frame]
     import torch
 
     inputs, kept = tensors.padded(pictures, call.resolution, call.runtime)
-    made = network(key, call.runtime)
     with torch.inference_mode():
-        maps = tensors.to_gray(made(tensors.to_device(inputs, call.runtime).contiguous() / 255.0)[:, 0])
+        pixels = tensors.to_device(inputs, call.runtime) / 255.0
+        maps = tensors.to_gray(forward(key, call.runtime, pixels)[:, 0])
     return [frames.gray_to_rgb(255 - frames.cut(line, kept)) for line in maps]
 
 
@@ -44,12 +44,9 @@ def lineart_anime(pictures: Sequence[Frame], call: Call) -> list[Frame]:
     height, width = inputs[0].shape[:2]
     tall, wide = -(-height // 256) * 256, -(-width // 256) * 256
     stretched = [frames.resize_to(picture, tall, wide, cv2.INTER_CUBIC) for picture in inputs]
-    made = network("lineart_anime", call.runtime)
     with torch.inference_mode():
-        lines = (
-            made(tensors.to_device(stretched, call.runtime).contiguous() / 127.5 - 1.0)[:, 0] * 127.5 + 127.5
-        )
-        values = lines.float().cpu().numpy()
+        pixels = tensors.to_device(stretched, call.runtime) / 127.5 - 1.0
+        values = (forward("lineart_anime", call.runtime, pixels)[:, 0] * 127.5 + 127.5).cpu().numpy()
     maps: list[Frame] = []
     for line in values:
         back = frames.resize_to(line, height, width, cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
@@ -63,9 +60,8 @@ def lineart_anime_denoise(pictures: Sequence[Frame], call: Call) -> list[Frame]:
     import torch
 
     inputs, kept = tensors.padded(pictures, call.resolution, call.runtime)
-    made = network("manga_line", call.runtime)
     gray = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in inputs]
     with torch.inference_mode():
-        lines = 255.0 - made(tensors.to_device(gray, call.runtime))[:, 0]
+        lines = 255.0 - forward("manga_line", call.runtime, tensors.to_device(gray, call.runtime))[:, 0]
         maps = list(lines.clamp_(0, 255).to(torch.uint8).cpu().numpy())
     return [frames.gray_to_rgb(frames.cut(line, kept)) for line in maps]

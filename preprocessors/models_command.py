@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 
+from ..base.command import command
 from ..base.errors import ImgOpenError, InvalidRequest
 from . import weight_files
 from .registry import PREPROCESSORS, available, find_preprocessor
@@ -34,18 +36,54 @@ def run(args: argparse.Namespace) -> int:
     folders = tuple(args.folder)
     if args.models_action == "pull":
         return _pull(args.names, folders)
-    for line in weight_lines(folders) if args.weights else module_lines(folders):
+    for line in weight_lines(folders) if args.weights else [*module_lines(folders), *legend(folders)]:
         print(line)
     return 0
 
 
 def module_lines(folders: tuple[Path, ...] = ()) -> list[str]:
-    """One line per module: name, `runs` or `-`, and why it does not run."""
+    """One line per module: name, and `runs`, the weights it lacks, or the number of a reason (`legend`)."""
+    numbers = {reason: number for number, reason in enumerate(_reasons(folders), 1)}
     lines: list[str] = []
     for name in PREPROCESSORS:
         runs, reason = available(name, folders)
-        lines.append(f"{name:<32} {'runs' if runs else '-':<5} {reason}".rstrip())
+        if runs:
+            state = "runs"
+        elif reason in numbers:
+            state = f"-     see [{numbers[reason]}]"
+        else:
+            state = "pull  " + ", ".join(_brief(key) for key in _missing_weights(name, folders))
+        lines.append(f"{name:<32} {state}")
     return lines
+
+
+def legend(folders: tuple[Path, ...] = ()) -> list[str]:
+    """What `module_lines` leaves out: how to get weights, and every other reason, each once."""
+    running = sum(available(name, folders)[0] for name in PREPROCESSORS)
+    lines = ["", f"{running} of {len(PREPROCESSORS)} modules run here."]
+    lines.append(f"pull: `{command('models pull MODULE')}` fetches weights; list --weights has the links.")
+    for number, (reason, count) in enumerate(_reasons(folders).items(), 1):
+        lines.append(f"[{number}] ({count} module{'s' if count > 1 else ''}) {reason}")
+    return lines
+
+
+def _reasons(folders: tuple[Path, ...]) -> Counter[str]:
+    """Why modules do not run, weights apart, with how many share each reason, in the table's order."""
+    names = (name for name in PREPROCESSORS if not _missing_weights(name, folders))
+    answers = (available(name, folders) for name in names)
+    return Counter(reason for runs, reason in answers if not runs)
+
+
+def _missing_weights(name: str, folders: tuple[Path, ...]) -> list[str]:
+    """Keys of the weights that a module waits for; none where something else is missing first."""
+    keys = [key for key in PREPROCESSORS[name].weights if weight_files.find(key, folders) is None]
+    _, reason = available(name, folders)
+    return keys if keys and reason == weight_files.describe_missing(keys[0], folders) else []
+
+
+def _brief(key: str) -> str:
+    entry = WEIGHTS[key]
+    return f"{Path(entry.file).name} ({entry.megabytes:g} MB, {entry.licence})"
 
 
 def weight_lines(folders: tuple[Path, ...] = ()) -> list[str]:
@@ -68,6 +106,8 @@ def keys_for(names: list[str]) -> list[str]:
         entry = find_preprocessor(name)
         if entry.kind == "unavailable":
             raise InvalidRequest(f"The module {name} has no weights to fetch: {entry.note}.")
+        if not entry.weights:
+            raise InvalidRequest(f"The module {name} needs no weights.", "Leave it out.")
         keys += entry.weights
     return list(dict.fromkeys(keys))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..base.command import command
 from ..base.errors import MissingModel
 from . import weight_files
 
@@ -34,6 +35,6 @@ def open_session(path: Path, runtime: Runtime) -> Any:
     except Exception as error:  # onnxruntime has a class of errors per status code
         raise MissingModel(
             f"The weight file {path} cannot be read: {str(error).splitlines()[0][:200]}",
-            "Delete it and fetch it again: img-open models pull MODULE",
+            f"Delete it and fetch it again: the node's download button, or `{command('models pull MODULE')}`.",
             file=str(path),
         ) from error

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 Point = tuple[float, float]  # x, y in 0..1 of the canvas
 Points = tuple["Point | None", ...]
 
-BODY_POINTS, HAND_POINTS, FACE_POINTS = 18, 21, (68, 70)
+BODY_POINTS, HAND_POINTS, FACE_POINTS, ANIMAL_POINTS = 18, 21, (68, 70, 71), 17
 MAX_CANVAS = 8192
+_FARTHEST = 1e6  # OpenCV draws with 32-bit numbers
 
 # Pairs of joints, 0-based: neck-shoulder, arms, trunk-legs, neck-nose, eyes and ears.
 _LIMBS = (
@@ -35,6 +36,16 @@ _JOINT_COLOURS = (
     (255, 0, 0), (255, 85, 0), (255, 170, 0), (255, 255, 0), (170, 255, 0), (85, 255, 0), (0, 255, 0),
     (0, 255, 85), (0, 255, 170), (0, 255, 255), (0, 170, 255), (0, 85, 255), (0, 0, 255), (85, 0, 255),
     (170, 0, 255), (255, 0, 255), (255, 0, 170), (255, 0, 85),
+)  # fmt: skip
+# AP-10K: eyes and nose, neck, front legs, tail root, hind legs; each with the colour of its line.
+_ANIMAL_LIMBS = (
+    (0, 1), (1, 2), (0, 2), (2, 3), (3, 8), (8, 9), (9, 10), (3, 5), (5, 6), (6, 7), (3, 4), (4, 14),
+    (14, 15), (15, 16), (4, 11), (11, 12), (12, 13),
+)  # fmt: skip
+_ANIMAL_COLOURS = (
+    (255, 255, 255), (100, 255, 100), (150, 255, 255), (100, 50, 255), (50, 150, 200), (0, 255, 255),
+    (0, 150, 0), (0, 0, 255), (0, 0, 150), (255, 50, 255), (255, 0, 255), (255, 0, 0), (150, 0, 0),
+    (255, 255, 100), (0, 150, 0), (255, 255, 0), (150, 150, 150),
 )  # fmt: skip
 _FINGERS = tuple((0 if i % 4 == 0 else i, i + 1) for i in range(20))
 _EDGE = 0.01  # hand and face points at the canvas' very edge are not drawn
@@ -47,7 +58,7 @@ class Person:
     Attributes:
         body: 18 points in OpenPose's (COCO with neck) order.
         left_hand, right_hand: 21 points each.
-        face: 68 points, or 70 with the pupils.
+        face: 68 points, or 70 with the pupils, or 71 as OpenPose's network gives.
     """
 
     body: Points
@@ -58,11 +69,12 @@ class Person:
 
 @dataclass(frozen=True)
 class Pose:
-    """All people of one picture of `width` x `height` pixels."""
+    """All people of one picture of `width` x `height` pixels, and its animals (AP-10K's 17 points each)."""
 
     people: tuple[Person, ...]
     width: int
     height: int
+    animals: tuple[Points, ...] = ()
 
 
 _PARTS = (
@@ -73,29 +85,56 @@ _PARTS = (
 )
 
 
-def pose_from_json(value: str | Mapping[str, Any] | Sequence[Any]) -> Pose:
-    """Read OpenPose JSON: text, an object, or a list holding one object.
+def poses_from_json(value: str | Mapping[str, Any] | Sequence[Any]) -> list[Pose]:
+    """Read OpenPose JSON of any number of frames: text, an object, or a list with one object per frame.
 
-    A point with confidence below 1.0 counts as missing. Coordinates are 0..1 if those of all points of the
-    part that are there do not go beyond, else pixels of `canvas_width` x `canvas_height`. Raises
-    `InvalidRequest` naming what is wrong.
+    An object with a list `poses`, as the web UI's detect call answers, stands for that list. Of every frame:
+    a point with confidence below 1.0 counts as missing; coordinates are 0..1 if those of all points of the
+    part that are there do not go beyond, else pixels of `canvas_width` x `canvas_height`; `animals` holds 17
+    points each. Points may be flat (x, y, confidence, x, ...) or lists of three. Raises `InvalidRequest`
+    naming what is wrong.
     """
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except ValueError as error:
             raise InvalidRequest(f"The pose is not JSON: {error}.") from error
-    if isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 1:
-        value = value[0]
+    if isinstance(value, Mapping) and "poses" in value:
+        value = value["poses"]
+    entries = [value] if isinstance(value, Mapping) else _list(value, "pose")
+    return [_pose(entry) for entry in entries]
+
+
+def pose_from_json(value: str | Mapping[str, Any] | Sequence[Any]) -> Pose:
+    """The pose of OpenPose JSON that holds one frame; see `poses_from_json`."""
+    poses = poses_from_json(value)
+    if len(poses) != 1:
+        raise InvalidRequest.field("pose", f"{len(poses)} frames", "one frame")
+    return poses[0]
+
+
+def _pose(value: Any) -> Pose:
     if not isinstance(value, Mapping):
         raise InvalidRequest.field("pose", value, "an object with people, canvas_width and canvas_height")
     width, height = _canvas(value, "canvas_width"), _canvas(value, "canvas_height")
-    people = value.get("people", [])
-    if not isinstance(people, Sequence) or isinstance(people, str):
-        raise InvalidRequest.field("people", people, "a list")
+    people, animals = _list(value.get("people"), "people"), _list(value.get("animals"), "animals")
+    found = [
+        _points(entry, f"animals[{index}]", "animal", width, height) for index, entry in enumerate(animals)
+    ]
     return Pose(
-        tuple(_person(entry, index, width, height) for index, entry in enumerate(people)), width, height
+        tuple(_person(entry, index, width, height) for index, entry in enumerate(people)),
+        width,
+        height,
+        tuple(points for points in found if points is not None),
     )
+
+
+def _list(value: Any, field: str) -> Sequence[Any]:
+    if value is None:
+        return ()
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise InvalidRequest.field(field, value, "a list")
+    return value
 
 
 def _canvas(value: Mapping[str, Any], field: str) -> int:
@@ -116,15 +155,22 @@ def _person(entry: Any, index: int, width: int, height: int) -> Person:
     return Person(**parts)  # type: ignore[arg-type]
 
 
+_ALLOWED = {"body": (BODY_POINTS,), "face": FACE_POINTS, "animal": (ANIMAL_POINTS,)}
+
+
 def _points(numbers: Any, where: str, part: str, width: int, height: int) -> Points | None:
     if not numbers:
         return None
-    allowed = {"body": (BODY_POINTS,), "face": FACE_POINTS}.get(part, (HAND_POINTS,))
+    allowed = _ALLOWED.get(part, (HAND_POINTS,))
+    if isinstance(numbers, (list, tuple)) and all(isinstance(one, (list, tuple)) for one in numbers):
+        numbers = [number for point in numbers for number in point]
     is_list = isinstance(numbers, (list, tuple))
     if not is_list or len(numbers) not in {3 * n for n in allowed} or not all(map(_is_number, numbers)):
         wanted = " or ".join(f"3 x {n}" for n in allowed)
         raise InvalidRequest.field(
-            where, numbers, f"a flat list of {wanted} finite numbers (x, y, confidence)"
+            where,
+            numbers,
+            f"a flat list of {wanted} finite numbers (x, y, confidence) below a million",
         )
     x, y, sure = numbers[0::3], numbers[1::3], numbers[2::3]
     points = [(a, b) if c >= 1.0 else None for a, b, c in zip(x, y, sure, strict=True)]
@@ -134,11 +180,11 @@ def _points(numbers: Any, where: str, part: str, width: int, height: int) -> Poi
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _FARTHEST
 
 
 def pose_to_json(pose: Pose) -> dict[str, Any]:
-    """OpenPose JSON in pixels of the canvas; missing points are `0, 0, 0`."""
+    """OpenPose JSON in pixels of the canvas, as the web UI writes it; missing points are `0, 0, 0`."""
     people: list[dict[str, Any]] = []
     for person in pose.people:
         entry: dict[str, Any] = {}
@@ -146,7 +192,13 @@ def pose_to_json(pose: Pose) -> dict[str, Any]:
             points: Points | None = getattr(person, name)
             entry[key] = None if points is None else _numbers(points, pose.width, pose.height)
         people.append(entry)
-    return {"people": people, "canvas_width": pose.width, "canvas_height": pose.height}
+    animals = [_numbers(points, pose.width, pose.height) for points in pose.animals]
+    return {
+        "people": people,
+        "animals": animals,
+        "canvas_width": pose.width,
+        "canvas_height": pose.height,
+    }
 
 
 def _numbers(points: Points, width: int, height: int) -> list[float]:
@@ -168,7 +220,7 @@ def draw_pose(
 
     Args:
         pose: what to draw.
-        body, hands, face: which parts.
+        body, hands, face: which parts of people. Animals are bodies.
         size: (height, width) instead of the pose's own canvas.
     """
     height, width = size or (pose.height, pose.width)
@@ -181,6 +233,8 @@ def draw_pose(
                 _draw_hand(canvas, hand)
         if face and person.face is not None:
             _draw_face(canvas, person.face)
+    for points in pose.animals if body else ():
+        _draw_animal(canvas, points)
     return canvas
 
 
@@ -201,6 +255,17 @@ def _draw_body(canvas: Frame, points: Points) -> None:
     for point, colour in zip(points, _JOINT_COLOURS, strict=True):
         if point is not None:
             cv2.circle(canvas, (int(point[0] * width), int(point[1] * height)), 4, colour, thickness=-1)
+
+
+def _draw_animal(canvas: Frame, points: Points) -> None:
+    import cv2
+
+    height, width = canvas.shape[:2]
+    for (first, second), colour in zip(_ANIMAL_LIMBS, _ANIMAL_COLOURS, strict=True):
+        a, b = points[first], points[second]
+        if a is not None and b is not None:
+            ends = [(int(x * width), int(y * height)) for x, y in (a, b)]
+            cv2.line(canvas, ends[0], ends[1], colour, thickness=5)
 
 
 def _draw_hand(canvas: Frame, points: Points) -> None:

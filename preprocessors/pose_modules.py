@@ -1,7 +1,8 @@
 """The openpose_* modules: estimate, then draw. Which estimator made a map is told to the runtime.
 
-`openpose` (body only) is made by DWPose where its weights are found, else by the MoveNet that comes with the
-pack. Modules that draw hands or faces need DWPose.
+Unless told otherwise (`estimators`), `openpose` (body only) is made by DWPose where its weights are found,
+else by the MoveNet that comes with the pack; modules that draw hands or faces need DWPose. OpenPose's own
+networks are for non-commercial use and make a map only when they are asked for by name.
 """
 
 from __future__ import annotations
@@ -10,12 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..base.errors import InvalidRequest
 from ..controlnet.modules import find_module
-from . import frames, pose_dw, pose_movenet, weight_files
-from .pose import Point, Pose, draw_pose
+from . import frames, pose_dw, pose_movenet, pose_openpose, tensors, weight_files
+from .estimators import AUTO, DWPOSE, MOVENET, OPENPOSE, check_estimator, made_by
+from .pose import Person, Points, Pose, draw_pose
 from .runtime import stop_if_cancelled
 
 if TYPE_CHECKING:
@@ -32,11 +32,6 @@ _PARTS = {
     "openpose_full": (True, True, True),
     "dw_openpose_full": (True, True, True),
 }
-# AP-10K: eyes, nose, neck, tail root, then the four legs.
-_ANIMAL_LIMBS = (
-    (0, 1), (0, 2), (1, 2), (2, 3), (3, 4), (3, 5), (5, 6), (6, 7), (3, 8), (8, 9), (9, 10),
-    (4, 11), (11, 12), (12, 13), (4, 14), (14, 15), (15, 16),
-)  # fmt: skip
 
 
 def openpose(pictures: Sequence[Frame], call: Call) -> list[Frame]:
@@ -64,7 +59,9 @@ def openpose_full(pictures: Sequence[Frame], call: Call) -> list[Frame]:
     return _maps("openpose_full", pictures, call)
 
 
-def estimate_pose(module: str, image: Frame, resolution: float, runtime: Runtime) -> Pose:
+def estimate_pose(
+    module: str, image: Frame, resolution: float, runtime: Runtime, estimator: str = AUTO
+) -> Pose:
     """The pose behind a module's map, for its JSON (`pose.pose_to_json`).
 
     The parts that the module does not draw are None.
@@ -73,23 +70,28 @@ def estimate_pose(module: str, image: Frame, resolution: float, runtime: Runtime
         module: an openpose module, name or label.
         image: uint8 `(H, W)` or `(H, W, C)`.
         resolution: processor_res; the pose's canvas is the picture at that size.
+        estimator: one of `estimators.ESTIMATORS` that the module takes, else `InvalidRequest`.
     """
     name = find_module(module).name
     if name not in _PARTS:
         raise InvalidRequest.field("module", module, "one of " + ", ".join(_PARTS))
-    return _estimate(name, frames.fit(frames.to_rgb(frames.check_frame(image)), resolution), runtime)
+    check_estimator(name, estimator)
+    picture = frames.to_rgb(frames.check_frame(image))
+    if estimator == OPENPOSE:
+        poses, kept = _openpose(name, [picture], resolution, runtime)
+        return _on_canvas(poses[0], kept)
+    return _estimate(name, frames.fit(picture, resolution), runtime, estimator)
 
 
-def _estimate(name: str, picture: Frame, runtime: Runtime) -> Pose:
+def _estimate(name: str, picture: Frame, runtime: Runtime, estimator: str) -> Pose:
     stop_if_cancelled(runtime)
     _, hands, face = _PARTS[name]
-    if not (hands or face) and not _has_dwpose(runtime):
-        runtime.notice(
-            "The pose was made by MoveNet (comes with the pack): body only. Fetch dw_pose for DWPose."
-        )
+    body_only = not (hands or face)
+    if estimator == MOVENET or (estimator == AUTO and body_only and not _has_dwpose(runtime)):
+        runtime.notice(made_by(name, MOVENET))
         return pose_movenet.estimate(picture, runtime)
     pose = pose_dw.estimate(picture, runtime)
-    runtime.notice("The pose was made by DWPose.")
+    runtime.notice(made_by(name, DWPOSE))
     people = [
         replace(
             person,
@@ -102,6 +104,34 @@ def _estimate(name: str, picture: Frame, runtime: Runtime) -> Pose:
     return replace(pose, people=tuple(people))
 
 
+def _openpose(
+    name: str, pictures: Sequence[Frame], resolution: float, runtime: Runtime
+) -> tuple[list[Pose], tuple[int, int]]:
+    """Poses on canvases with the padding the original makes, and the height and width without it."""
+    _, hands, face = _PARTS[name]
+    inputs, kept = tensors.padded(pictures, resolution, runtime)
+    poses = pose_openpose.estimate(inputs, runtime, hands=hands, face=face)
+    runtime.notice(made_by(name, OPENPOSE))
+    return poses, kept
+
+
+def _on_canvas(pose: Pose, kept: tuple[int, int]) -> Pose:
+    """The same places on a canvas without the padding."""
+    height, width = kept
+    across, down = pose.width / width, pose.height / height
+
+    def moved(points: Points | None) -> Points | None:
+        if points is None:
+            return None
+        return tuple(None if p is None else (p[0] * across, p[1] * down) for p in points)
+
+    people = tuple(
+        Person(moved(p.body) or p.body, moved(p.left_hand), moved(p.right_hand), moved(p.face))
+        for p in pose.people
+    )
+    return Pose(people, width, height)
+
+
 def _has_dwpose(runtime: Runtime) -> bool:
     folders = tuple(runtime.weight_folders())
     return all(weight_files.find(key, folders) is not None for key in ("dw_detector", "dw_pose"))
@@ -109,36 +139,28 @@ def _has_dwpose(runtime: Runtime) -> bool:
 
 def _maps(name: str, pictures: Sequence[Frame], call: Call) -> list[Frame]:
     body = _PARTS[name][0]
-    poses = [_estimate(name, frames.fit(picture, call.resolution), call.runtime) for picture in pictures]
-    return [draw_pose(pose, body=body) for pose in poses]
+    maps: list[Frame] = []
+    if call.estimator == OPENPOSE:
+        poses, kept = _openpose(name, pictures, call.resolution, call.runtime)
+        for pose in poses:
+            call.keep_pose(_on_canvas(pose, kept))
+            maps.append(frames.cut(draw_pose(pose, body=body), kept))
+        return maps
+    for picture in pictures:
+        pose = _estimate(name, frames.fit(picture, call.resolution), call.runtime, call.estimator)
+        call.keep_pose(pose)
+        maps.append(draw_pose(pose, body=body))
+    return maps
 
 
 def animal_openpose(pictures: Sequence[Frame], call: Call) -> list[Frame]:
-    """Animals: AP-10K's 17 points, in OpenPose's colours."""
+    """Animals: lines between AP-10K's 17 points."""
     maps: list[Frame] = []
     for picture in pictures:
         stop_if_cancelled(call.runtime)
         small = frames.fit(picture, call.resolution)
-        maps.append(
-            _draw_animals(pose_dw.estimate_animals(small, call.runtime), small.shape[0], small.shape[1])
-        )
+        found = tuple(pose_dw.estimate_animals(small, call.runtime))
+        pose = Pose((), small.shape[1], small.shape[0], found)
+        call.keep_pose(pose)
+        maps.append(draw_pose(pose))
     return maps
-
-
-def _draw_animals(animals: Sequence[Sequence[Point | None]], height: int, width: int) -> Frame:
-    import colorsys
-
-    import cv2
-
-    canvas = np.zeros((height, width, 3), np.uint8)
-    for points in animals:
-        pixels = [None if p is None else (int(p[0] * width), int(p[1] * height)) for p in points]
-        for index, (first, second) in enumerate(_ANIMAL_LIMBS):
-            a, b = pixels[first], pixels[second]
-            if a is not None and b is not None:
-                colour = [c * 255 for c in colorsys.hsv_to_rgb(index / len(_ANIMAL_LIMBS), 1.0, 1.0)]
-                cv2.line(canvas, a, b, colour, thickness=5)
-        for pixel in pixels:
-            if pixel is not None:
-                cv2.circle(canvas, pixel, 4, (255, 255, 255), thickness=-1)
-    return canvas

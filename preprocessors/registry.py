@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ..base.command import command, pip
 from ..base.errors import MissingDependency, Unsupported
 from ..controlnet.modules import find_module
 from . import weight_files
@@ -24,6 +25,14 @@ _INSTALL: Mapping[str, str] = MappingProxyType(
     {
         "controlnet_aux": "Install it without its requirements, which would replace torch: "
         "pip install --no-deps controlnet-aux==0.0.10 (and pip install einops).",
+        "facexlib": "pip install facexlib (it brings torchvision, which must fit the installed torch, and "
+        "opencv-python).",
+        "consisid_eva_clip": "pip install --no-deps consisid-eva-clip (and timm, einops, ftfy, regex); it "
+        "needs torchvision, which must fit the installed torch.",
+        "hand_refiner": "It is handrefinerportable 2024.2.12.0, which brings the MANO hand model: for "
+        "non-commercial use only. Get it from https://github.com/huchenlei/HandRefinerPortable/releases; it "
+        "needs mediapipe, trimesh, rtree and torchvision. Its weights (hr16/ControlNet-HandRefiner-pruned, "
+        "1369 MB): img-open models pull depth_hand_refiner",
         "mediapipe": "pip install mediapipe==0.10.21 (later versions carry no models).",
     }
 )
@@ -79,4 +88,5 @@ def _missing_packages(packages: tuple[str, ...]) -> list[str]:
 
 
 def _how_to_install(package: str) -> str:
-    return _INSTALL.get(package, f"pip install {package}")
+    text = _INSTALL.get(package, f"pip install {package}")
+    return text.replace("pip install", pip("install")).replace("img-open ", command(""))

@@ -27,6 +27,7 @@ class Preprocessor:
         code: where the network's code comes from and its licence; empty for the pack's own.
         note: what is special, for people: faults kept for fidelity, what is not exact.
         pixel_bytes: memory of one forward pass per pixel of the working size, a rough upper bound.
+        seeded: whether the map depends on the image's seed.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Preprocessor:
     code: str = ""
     note: str = ""
     pixel_bytes: int = 2048
+    seeded: bool = False
 
     @property
     def spec(self) -> ModuleSpec:
@@ -51,9 +53,16 @@ class Preprocessor:
         """
         return self.kind == "batch" and bool(self.weights)
 
+    @property
+    def gives_poses(self) -> bool:
+        """Whether there is an OpenPose JSON behind its map."""
+        return self.make.startswith("pose_modules:")
+
 
 _AUX = "controlnet-aux 0.0.10, Apache-2.0"
 _TRANSFORMERS = "transformers, Apache-2.0"
+_BUFFALO, _ANTELOPE = ("buffalo_detector", "buffalo_face"), ("antelopev2_detector", "antelopev2_face")
+_FACES = "Networks of InsightFace, for non-commercial research only"
 _IN_SAMPLER = "The picture itself; the work is done while sampling."
 _IDENTITY = "The picture itself."
 _NO_LIBRARY = "no maintained package holds this network under a licence that allows use here"
@@ -120,9 +129,13 @@ _ENTRIES = (
     _hub("depth", "depth:midas", "midas", note="DPT-hybrid from transformers, not the original's own copy."),
     _hub("depth_zoe", "depth:zoe", "zoe", note="ZoeDepth from transformers, not the original's own copy."),
     _aux("depth_leres", "depth_leres:leres", "leres"),
-    _no(
+    _aux(
         "depth_leres++",
-        "the boost step of LeReS++ needs a second network (pix2pix) that is not wired up; depth_leres is",
+        "depth_leres:leres_boosted",
+        "leres",
+        "leres_merge",
+        note="The merge network's weights are for academic use only. Where the original raises (a working "
+        "size below about 150 pixels) this pack gives the map.",
     ),
     _hub(
         "depth_anything",
@@ -136,10 +149,26 @@ _ENTRIES = (
         "depth_anything_v2",
         note="Red and blue are swapped before the network.",
     ),
-    _no("depth_hand_refiner", f"MeshGraphormer: {_NO_LIBRARY} (MANO hand model: non-commercial)"),
+    Preprocessor(
+        "depth_hand_refiner",
+        "batch",
+        "hands:hand_refiner",
+        ("hand_refiner", "hand_refiner_backbone"),
+        ("hand_refiner",),
+        "handrefinerportable (MeshGraphormer, MIT; MANO hand model: non-commercial use only)",
+        "A picture without hands gives a black map and a note.",
+    ),
     _aux("normal_bae", "normals:normal_bae", "normal_bae"),
     _hub("normal_map", "normals:normal_midas", "midas", note="Channels in BGR order, as in the original."),
-    _no("normal_dsine", f"DSINE: {_NO_LIBRARY}"),
+    _aux(
+        "normal_dsine",
+        "normals:normal_dsine",
+        "dsine",
+        note="Weights for non-commercial research only. Network definition of our own with their parameter "
+        "names, the encoder from controlnet-aux. As in the original, the camera is that of the picture "
+        "before it is resized, and a picture smaller than processor_res, or with sides that are no multiples "
+        "of 32, gives less than the whole map.",
+    ),
     Preprocessor(
         "openpose",
         "batch",
@@ -147,7 +176,8 @@ _ENTRIES = (
         packages=("onnxruntime",),
         code="MoveNet MultiPose (Apache-2.0), DWPose (Apache-2.0)",
         note="DWPose where its weights are found, else the MoveNet network that comes with the pack. "
-        "OpenPose's own networks are for non-commercial use and are not used.",
+        "OpenPose's own networks are for non-commercial use: only with the estimator openpose "
+        "(non-commercial).",
     ),
     *(
         Preprocessor(
@@ -157,7 +187,8 @@ _ENTRIES = (
             ("dw_detector", "dw_pose"),
             ("onnxruntime",),
             "DWPose, Apache-2.0",
-            "Made by DWPose: OpenPose's own networks are for non-commercial use.",
+            "Made by DWPose; OpenPose's own networks are for non-commercial use: only with the estimator "
+            "openpose (non-commercial).",
         )
         for name in ("openpose_hand", "openpose_face", "openpose_faceonly", "openpose_full")
     ),
@@ -177,17 +208,50 @@ _ENTRIES = (
         ("onnxruntime",),
         "RTMPose, Apache-2.0",
     ),
-    _no("densepose", "the DensePose TorchScript file needs torchvision's operators; not wired up"),
-    _no("densepose_parula", "the DensePose TorchScript file needs torchvision's operators; not wired up"),
-    _no(
+    *(
+        Preprocessor(
+            name,
+            "batch",
+            make,
+            ("densepose",),
+            code="DensePose, Apache-2.0 (inside the weight file)",
+            note="The weight file is TorchScript: it brings the network's program, which is run. One picture "
+            "a pass. Needs no torchvision.",
+            pixel_bytes=16384,
+        )
+        for name, make in (("densepose", "densepose:viridis"), ("densepose_parula", "densepose:parula"))
+    ),
+    _aux(
         "segmentation",
-        f"UniFormer: {_NO_LIBRARY}; use oneformer_ade20k, which has the same classes and colours",
+        "segmentation:uniformer_ade20k",
+        "uniformer",
+        note="Network definition of our own with the published checkpoint's parameter names; red and blue "
+        "are swapped before the network. Of controlnet-aux only the colours.",
+        pixel_bytes=8192,
     ),
     _hub("oneformer_ade20k", "segmentation:oneformer_ade20k", "oneformer_ade20k"),
     _hub("oneformer_coco", "segmentation:oneformer_coco", "oneformer_coco"),
-    _no("anime_face_segment", f"anime face U-Net: {_NO_LIBRARY}"),
-    _no(
-        "mobile_sam", "MobileSAM in controlnet-aux needs torchvision and edits timm's registry; not wired up"
+    Preprocessor(
+        "anime_face_segment",
+        "batch",
+        "segmentation:anime_face",
+        ("anime_face",),
+        note="Network definition of our own with the published checkpoint's parameter names. It looks at a "
+        "short side of 512; at any other processor_res its map is cut as if it were that large, as in the "
+        "original.",
+    ),
+    Preprocessor(
+        "mobile_sam",
+        "batch",
+        "sam:mobile_sam",
+        ("mobile_sam",),
+        ("controlnet_aux",),
+        f"{_AUX} (prompt encoder and mask decoder)",
+        "Image encoder of our own with the published checkpoint's parameter names. Colours: numpy's legacy "
+        "numbers from the same seed as shuffle's, anew for every picture; the original's may start later in "
+        "that row where an earlier unit drew from it. Size in multiples of 64. Without any object an error.",
+        pixel_bytes=16384,
+        seeded=True,
     ),
     Preprocessor(
         "mediapipe_face",
@@ -245,18 +309,59 @@ _ENTRIES = (
             ("revision_ignore_prompt", "clip_g"),
         )
     ),
-    _no("ip-adapter-auto", "it stands for one of the ip-adapter_* modules; name that one"),
-    *(
-        _no(name, "InsightFace's networks are for non-commercial research; not wired up")
-        for name in (
-            "ip-adapter_face_id",
-            "ip-adapter_face_id_plus",
-            "ip-adapter_pulid",
-            "instant_id_face_embedding",
-            "instant_id_face_keypoints",
-        )
+    Preprocessor(
+        "ip-adapter-auto",
+        "embedding",
+        "embeddings:auto",
+        note="Stands for one of the ip-adapter_* modules, by the published name of the model, and needs what "
+        "that module needs.",
     ),
-    _no("facexlib", "a helper of PuLID without a map of its own; not wired up"),
+    Preprocessor("ip-adapter_face_id", "embedding", "embeddings:face_id", _BUFFALO, ("onnxruntime",), _FACES),
+    Preprocessor(
+        "ip-adapter_face_id_plus",
+        "embedding",
+        "embeddings:face_id_plus",
+        (*_BUFFALO, "clip_h"),
+        ("onnxruntime", "transformers"),
+        f"{_FACES}; {_TRANSFORMERS}",
+    ),
+    Preprocessor(
+        "ip-adapter_pulid",
+        "embedding",
+        "embeddings:pulid",
+        (*_ANTELOPE, "face_finder", "face_parser", "eva_clip"),
+        ("onnxruntime", "facexlib", "consisid_eva_clip"),
+        f"{_FACES}; facexlib, MIT; consisid_eva_clip, Apache-2.0",
+        "The two packages need torchvision.",
+    ),
+    Preprocessor(
+        "instant_id_face_embedding",
+        "embedding",
+        "embeddings:instant_id",
+        _ANTELOPE,
+        ("onnxruntime",),
+        _FACES,
+    ),
+    Preprocessor(
+        "instant_id_face_keypoints",
+        "batch",
+        "faces:instant_id_keypoints",
+        _ANTELOPE[:1],
+        ("onnxruntime",),
+        _FACES,
+        "The largest face; without a face an error, as in the original.",
+    ),
+    Preprocessor(
+        "facexlib",
+        "batch",
+        "faces:facexlib",
+        ("face_finder", "face_parser"),
+        ("facexlib",),
+        "facexlib, MIT",
+        "The face nearest to the middle, 512 x 512, gray on white; a helper of PuLID. The package needs "
+        "torchvision.",
+        4096,
+    ),
 )
 
 PREPROCESSORS: Mapping[str, Preprocessor] = MappingProxyType({entry.name: entry for entry in _ENTRIES})

@@ -39,6 +39,14 @@ class Runtime(Protocol):
         """The torch device networks run on, `"cpu"`, `"cuda:0"`, `"mps"`."""
         ...
 
+    @property
+    def half(self) -> str:
+        """torch's name of the half precision to compute in, `"float16"`; empty for full precision.
+
+        A wish: `networks.forward` follows it where the network's entry allows that precision.
+        """
+        ...
+
     def cancelled(self) -> bool:
         """True once the user asked to stop. Asked between chunks and inside long loops."""
         ...
@@ -127,6 +135,7 @@ class PlainRuntime:
         folders: where annotator weights are looked for first.
         networks: how many networks stay loaded.
         allow_download: fetch missing weight files (the user's consent).
+        half: the half precision to compute in, `""` for none; by default float16 on CUDA, none elsewhere.
         on_progress, is_cancelled, on_notice: callbacks, all optional.
     """
 
@@ -138,6 +147,7 @@ class PlainRuntime:
         folders: Sequence[Path | str] = (),
         networks: int = 3,
         allow_download: bool = False,
+        half: str | None = None,
         on_progress: Callable[[float], None] | None = None,
         is_cancelled: Callable[[], bool] | None = None,
         on_notice: Callable[[str], None] | None = None,
@@ -149,6 +159,7 @@ class PlainRuntime:
         self.notices: list[str] = []
         self._folders = tuple(Path(folder) for folder in folders)
         self._limit = networks
+        self._half = half
         self._networks: OrderedDict[str, Any] = OrderedDict()
         self._lock = threading.RLock()
         self._on_progress = on_progress
@@ -161,6 +172,13 @@ class PlainRuntime:
         if self._device == "auto":
             self._device = _best_device()
         return self._device
+
+    @property
+    def half(self) -> str:
+        """What was given at the start, else by the device."""
+        if self._half is None:
+            return "float16" if self.device.startswith("cuda") else ""
+        return self._half
 
     def cancelled(self) -> bool:
         """Ask the callback given at the start."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import frames, tensors
 from .free import line_intensity
-from .networks import network
+from .networks import forward
 
 if TYPE_CHECKING:
     import torch
@@ -99,12 +99,11 @@ def _sigmoid_maps(key: str, inputs: Sequence[Frame], call: Call, steps: int) -> 
     import torch
     from torch.nn.functional import interpolate
 
-    made = network(key, call.runtime)
     with torch.inference_mode():
         pixels = tensors.to_device(inputs, call.runtime)
         size = tuple(pixels.shape[2:])
         total = torch.zeros((pixels.shape[0], 1, *size), device=pixels.device)
-        sides = made(pixels)
+        sides = forward(key, call.runtime, pixels)
         for side in sides:
             whole = tuple(side.shape[2:]) == size
             total += side if whole else interpolate(side, size=size, mode="bilinear", align_corners=False)
@@ -116,10 +115,9 @@ def _pidinet(pictures: Sequence[Frame], call: Call, *, steps: int = 0, binary: b
     import torch
 
     inputs, kept = tensors.padded(pictures, call.resolution, call.runtime)
-    made = network("pidinet", call.runtime)
     with torch.inference_mode():
         pixels = tensors.to_device([picture[:, :, ::-1] for picture in inputs], call.runtime) / 255.0
-        edges = made(pixels)[-1][:, 0]
+        edges = forward("pidinet", call.runtime, pixels)[-1][:, 0]
         if binary:
             edges = (edges > 0.5).float()
         maps = tensors.to_gray(_levels(edges, steps))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import frames, tensors
-from .networks import network
+from .networks import forward
 
 if TYPE_CHECKING:
     import torch
@@ -25,11 +25,10 @@ def mlsd(pictures: Sequence[Frame], call: Call) -> list[Frame]:
     import torch
 
     inputs, kept = tensors.padded(pictures, call.resolution, call.runtime)
-    made = network("mlsd", call.runtime)
     with torch.inference_mode():
         pixels = tensors.to_device(inputs, call.runtime)
         ones = torch.ones_like(pixels[:, :1])
-        found = _segments(made(torch.cat([pixels, ones], dim=1) / 127.5 - 1.0))
+        found = _segments(forward("mlsd", call.runtime, torch.cat([pixels, ones], dim=1) / 127.5 - 1.0))
     maps: list[Frame] = []
     for picture, (scores, ends) in zip(inputs, found, strict=True):
         drawn = _draw(picture.shape[:2], scores, ends, call.threshold_a, call.threshold_b)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..base.command import command
 from ..base.errors import MissingModel
 from ..base.places import data_dir
 from .weights_table import WEIGHTS, WeightFile
@@ -78,7 +79,8 @@ def describe_missing(key: str, folders: Iterable[Path] = ()) -> str:
     return (
         f"The {what} of {entry.repo} is not on this machine "
         f"(about {entry.megabytes:g} MB, licence {entry.licence}). "
-        f"Fetch it with `img-open models pull {key}`, or put it into {place} from {entry.link}."
+        f"Fetch it with the node's download button or `{command(f'models pull {key}')}`, "
+        f"or put it into {place} from {entry.link}."
     )
 
 

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
+from ..base.command import pip
 from ..base.errors import ImgOpenError, MissingDependency, NetworkError, ProfileError
 from ..base.log import register_secret, scrub
 from .options import typed_options
@@ -205,7 +206,7 @@ def _client(options: S3Options) -> Any:
         from botocore.config import Config  # pyright: ignore
     except ImportError as error:
         raise MissingDependency(
-            "The storage s3 needs the package boto3.", 'Install it: pip install "img-open[s3]"'
+            "The storage s3 needs the package boto3.", f"Install it: {pip('install boto3')}"
         ) from error
     config: Any = Config(
         signature_version="s3v4",

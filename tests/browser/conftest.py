@@ -27,6 +27,7 @@ from browser_page import Page, find_browser
 from comfy_gateway import Gateway
 from comfy_host import Host, find
 from graphs import write_picture
+from model_shop import Shop
 
 _REPORTED: list[str] = []
 _NO_NEWER = "A newer front-end is not tested: set IMG_OPEN_FRONT_END to its static folder."
@@ -106,12 +107,23 @@ def gateway(programs: object, base: Path) -> Iterator[Gateway]:
         server.stop()
 
 
+@pytest.fixture(scope="session")
+def shop(programs: object) -> Iterator[Shop]:
+    """A server of models; the hosts that start after it take annotator weights from there, too."""
+    server = Shop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_ENDPOINT", server.url)
+        yield server
+    server.stop()
+
+
 @pytest.fixture(scope="session", params=["own", "newer"])
 def site(
     request: pytest.FixtureRequest,
     programs: tuple[tuple[str, str, str], tuple[Path, Path]],
     base: Path,
     gateway: Gateway,
+    shop: Shop,
 ) -> Iterator[Site]:
     """The host with one of the two front-ends, profile `local`, and a page."""
     options: tuple[str, ...] = ()

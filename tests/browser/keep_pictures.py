@@ -17,16 +17,21 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENES = {"paste-own": "canvas-paste", "run-newer": "canvas-run", "tasks-newer": "canvas-tasks",
-          "settings-own": "canvas-settings", "preview-newer": "canvas-preview"}  # fmt: skip
+          "settings-own": "canvas-settings", "preview-newer": "canvas-preview",
+          "models-own-en-dark": "model-browser"}  # fmt: skip
+Box = tuple[int, int, int, int]
+PARTS: dict[str, Box] = {"model-browser": (205, 84, 1396, 916)}  # left, top, right, bottom
 COLOURS = 128
 LARGEST = 300 * 1024
 
 
-def keep(source: Path, target: Path, colours: int = COLOURS) -> None:
-    """Write a picture as a small PNG: the canvas has few colours."""
+def keep(source: Path, target: Path, colours: int = COLOURS, box: Box | None = None) -> None:
+    """Write a picture as a small PNG: the canvas has few colours; a part with covers (`box`) keeps all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(source) as picture:
-        small = picture.convert("RGB").quantize(colours, kmeans=1, dither=Image.Dither.NONE)
+        small = picture.convert("RGB").crop(box) if box else picture.convert("RGB")
+        if box is None:
+            small = small.quantize(colours, kmeans=1, dither=Image.Dither.NONE)
         small.save(target, optimize=True)
     if target.stat().st_size > LARGEST:
         raise SystemExit(f"{target} is larger than {LARGEST // 1024} KiB.")
@@ -44,7 +49,8 @@ def keep_thumbnail(source: Path, target: Path) -> None:
 def main(folder: Path) -> None:
     for scene, name in SCENES.items():
         if (folder / f"{scene}.png").is_file():
-            keep(folder / f"{scene}.png", ROOT / "docs" / "images" / f"{name}.png", 255)
+            target = ROOT / "docs" / "images" / f"{name}.png"
+            keep(folder / f"{scene}.png", target, 255, PARTS.get(name))
     for source in sorted((folder / "nodes" / "own").glob("*.png")):
         node, _, locale = source.stem.rpartition("-")
         keep(source, ROOT / "web" / "docs" / node / f"{locale}.png")

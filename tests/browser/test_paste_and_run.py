@@ -74,7 +74,7 @@ def test_run_until_the_picture_is_on_the_node(pasted: Any, keep: Callable[[str],
     )
     labels = page.run(
         """return app.graph._nodes.find((one) => one.type === 'ImgOpenGenerate').widgets
-        .filter((one) => one.name.startsWith('img_open_')).map((one) => one.label)"""
+        .filter((one) => /^img_open_(seeds|task|paid|action)$/.test(one.name)).map((one) => one.label)"""
     )
     assert [label.split(":")[0] for label in labels] == ["copy seeds", "copy task id", "images paid"]
     assert "local" in labels[2]

@@ -112,3 +112,80 @@ def test_values_are_stored_in_the_published_order(site: Any) -> None:
         return app.graph.serialize().nodes[0].widgets_values;"""
     )
     assert stored == list(defaults.values())
+
+
+def test_a_slider_that_is_not_set_shows_the_modules_default(
+    site: Any, table: dict[str, dict[str, Any]]
+) -> None:
+    """-1 is stored and sent until somebody moves the slider, and moving begins at the default."""
+    site.open()
+    site.page.wait("return app.extensions.some((one) => one.name === 'ImgOpen')")
+    told = site.page.run(
+        """
+        await new Promise((done) => setTimeout(done, 1000));  // the table of modules
+        const node = LiteGraph.createNode("ImgOpenPreprocessor");
+        app.graph.add(node);
+        const named = (of, name) => of.widgets.find((one) => one.name === name);
+        const [a, b] = [named(node, "threshold_a"), named(node, "threshold_b")];
+        const stored = async () => {
+          const saved = app.graph.serialize().nodes[0];
+          const { output } = await app.graphToPrompt();
+          const place = (widget) => node.widgets.indexOf(widget);
+          const sent = Object.values(output)[0].inputs;
+          return { file: [a, b].map((one) => saved.widgets_values[place(one)]),
+            named: saved.widgets_values_named?.threshold_a ?? null,
+            sent: [sent.threshold_a, sent.threshold_b] };
+        };
+        const found = { module: named(node, "module").value, fresh: [a.value, b.value],
+          text: String(a._displayValue), tooltip: a.tooltip, unset: await stored() };
+        await app.loadGraphData(structuredClone(app.graph.serialize()));
+        const loaded = app.graph._nodes[0];
+        found.loaded = named(loaded, "threshold_a").value;
+        found.again = app.graph.serialize().nodes[0].widgets_values;
+        const moved = named(loaded, "threshold_a");
+        moved.incrementValue({ e: {}, node: loaded, canvas: app.canvas });
+        found.moved = moved.value;
+        found.afterMove = app.graph.serialize().nodes[0].widgets_values;
+        named(loaded, "module").value = "mlsd";
+        loaded.onConfigure?.(loaded.serialize());  // as if a file with another module came
+        found.other = named(loaded, "threshold_b").value;
+        found.place = loaded.widgets.findIndex((one) => one.name === "threshold_a");
+        return found;
+        """
+    )
+    sliders = table[told["module"]]["sliders"]
+    default = sliders["threshold_a"]["default"]
+    assert told["fresh"] == [default, sliders["threshold_b"]["default"]]
+    assert told["text"].startswith(f"{default:g}")
+    assert "-1" in told["tooltip"]
+    assert told["unset"]["file"] == told["unset"]["sent"] == [-1, -1]
+    assert told["unset"]["named"] in (None, -1)
+    assert told["loaded"] == default
+    assert told["again"][told["place"]] == -1
+    assert told["moved"] == default + sliders["threshold_a"]["step"]
+    assert told["afterMove"][told["place"]] == told["moved"]
+    assert told["other"] == table["mlsd"]["sliders"]["threshold_b"]["default"]
+
+
+def test_the_default_itself_can_be_stored(site: Any) -> None:
+    """A file that says 100 still says 100, though 100 is canny's default."""
+    site.open()
+    saved = site.page.run(
+        """
+        await new Promise((done) => setTimeout(done, 1000));
+        const node = LiteGraph.createNode("ImgOpenPreprocessor");
+        app.graph.add(node);
+        const before = app.graph.serialize();
+        const place = node.widgets.findIndex((one) => one.name === "threshold_a");
+        before.nodes[0].widgets_values[place] = 100;
+        if (before.nodes[0].widgets_values_named) before.nodes[0].widgets_values_named.threshold_a = 100;
+        await app.loadGraphData(before);
+        const file = app.graph.serialize().nodes[0].widgets_values.slice(place, place + 2);
+        const inputs = { module: "canny", threshold_a: 100, threshold_b: -1 };
+        await app.loadApiJson({ 1: { class_type: "ImgOpenPreprocessor", inputs } }, "sliders");
+        const { output } = await app.graphToPrompt();
+        const sent = Object.values(output)[0].inputs;
+        return [file, [sent.threshold_a, sent.threshold_b]];
+        """
+    )
+    assert saved == [[100, -1], [100, -1]]

@@ -51,9 +51,12 @@ def test_cancel_from_the_panel(site: Any, keep: Callable[[str], str]) -> None:
     open_panel(site)
     site.page.run(SLOW, prompt)
     site.page.wait(
-        f"return {ROW}?.dataset.state === 'running' && {ROW}.querySelector('.imgopen-bar')", prompt, 90
+        f"return {ROW}?.dataset.state === 'running' && {ROW}.querySelector('.imgopen-bar:not([hidden])')",
+        prompt,
+        90,
     )
-    site.page.wait(f"return /[1-9]\\d* %/.test({ROW}?.textContent)", prompt, 90)
+    site.page.wait(f"return /[1-9]\\d* %.*\\d s/.test({ROW}?.textContent)", prompt, 90)
+    site.page.wait(f"return {ROW}?.querySelector('img').src.startsWith('data:image/jpeg')", prompt, 90)
     site.page.do("shot", path=keep(f"tasks-{site.front_end}.png"))
     press(site, prompt, "cancel")
     site.page.wait(f"return {ROW}?.dataset.state === 'cancelled'", prompt, 60)

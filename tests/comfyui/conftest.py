@@ -67,6 +67,8 @@ def gateway(base: Path) -> Iterator[Gateway]:
 def host(comfyui: tuple[Path, Path], base: Path, gateway: Gateway) -> Iterator[Host]:
     """The running server, with the tiny models made while it starts."""
     server = Host(*comfyui, base)
+    (base / "custom_nodes").mkdir(parents=True, exist_ok=True)
+    shutil.copy(HERE / "odd_pictures.py", base / "custom_nodes")
     try:
         server.launch()
         make_tiny_models(*comfyui, base / "models")

@@ -128,6 +128,28 @@ def local_and_remote(name: str) -> Canvas:
     return canvas
 
 
+# A dancer, arms up: OpenPose's 18 points in hundredths of the canvas.
+DANCER = (
+    (50, 16), (50, 27), (42, 28), (34, 20), (30, 9), (58, 28), (68, 22), (74, 12), (45, 52), (43, 70),
+    (40, 90), (55, 52), (64, 64), (56, 78), (48, 14), (52, 14), (46, 16), (54, 16),
+)  # fmt: skip
+
+
+def pose_from_text(name: str) -> Canvas:
+    """A pose that no photograph was needed for: JSON in a text, drawn, then a unit without a module."""
+    canvas = Canvas()
+    canvas.note(note(name), NOTE)
+    points = [number for x, y in DANCER for number in (x / 100, y / 100, 1)]
+    text = json.dumps({"people": [{"pose_keypoints_2d": points}], "canvas_width": 512, "canvas_height": 512})
+    drawn = canvas.add("ImgOpenPoseRender", (0, 380), (420, 400), pose=text)
+    canvas.add("PreviewImage", (0, 830), (420, 420), images=(drawn, 0))
+    one = unit(
+        canvas, (480, 0), (drawn, 0), module="none", model="control_v11p_sd15_openpose_fp16.safetensors"
+    )
+    generate(canvas, 900, name, prompt="a ballet dancer on a stage, spotlight", units=(one, UNITS))
+    return canvas
+
+
 def video_frames(name: str) -> Canvas:
     """Frames as one batch: the unit makes a control image for every frame, for its own latent."""
     canvas = Canvas()
@@ -184,6 +206,7 @@ MAKERS: dict[str, Callable[[str], Canvas]] = {
     "pose-and-expression": with_unit(
         "openpose_full", "control_v11p_sd15_openpose_fp16.safetensors", "a dancer on a stage, smiling"
     ),
+    "pose-from-text": pose_from_text,
     "lineart-colouring": with_unit(
         "invert (from white bg & black line)",
         "control_v11p_sd15s2_lineart_anime_fp16.safetensors",

@@ -306,11 +306,10 @@ def saved_latent(host: Host, prefix: str) -> np.ndarray:
 ERRORS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("checkpoint", {"sd_model_checkpoint": "tiny_sd16"}, ["tiny_sd16", CHECKPOINT]),
     ("sampler", {"sampler_index": "Oiler"}, ["sampler_index", "Euler"]),
-    ("no equal sampler", {"sampler_index": "Restart"}, ["Restart"]),
     ("lora", {"prompt": "a <lora:nowhere:1>"}, ["LoRA", "nowhere"]),
     ("place", {"run_on": "moon"}, ["run_on", "moon"]),
     ("link", {"image_link": "http://127.0.0.1:9/a.png"}, ["127.0.0.1"]),
-    ("auto", {"run_on": "auto", "sd_model_checkpoint": "elsewhere"}, ["elsewhere", "auto_remote"]),
+    ("auto", {"run_on": "auto", "sd_model_checkpoint": "elsewhere"}, ["elsewhere", "auto-remote"]),
 ]
 
 

@@ -24,6 +24,8 @@ ROUTES = (
     "/object_info",
     "/settings",
     "/img_open/models",
+    "/img_open/models/list",
+    "/img_open/models/list?source=remote&profile=locked",
     "/img_open/profiles",
     "/img_open/tasks",
 )

@@ -155,7 +155,7 @@ def test_an_interrupt_leaves_the_next_prompt_unharmed(host: Host, pictures: Path
     assert np.array_equal(saved_latent(host, "after"), expected)
 
 
-def test_finish_keeps_and_recolors(host: Host, pictures: Path) -> None:
+def test_postprocess_keeps_and_recolors(host: Host, pictures: Path) -> None:
     """Outside its mask inpaint_only gives the unit's own picture back; recolor puts its luminance in."""
     from img_open.base.pictures import decode_picture
     from img_open.preprocessors.postprocess import post_process
@@ -173,10 +173,8 @@ def test_finish_keeps_and_recolors(host: Host, pictures: Path) -> None:
         "result": node("EmptyImage", width=SIZE, height=SIZE, batch_size=2, color=0x4080C0),
     }
     for name in ("keeper", "painter"):
-        graph[f"finish-{name}"] = node("ImgOpenFinish", images=["result", 0], units=[name, 3])
-        graph[f"save-{name}"] = node(
-            "SaveImage", images=[f"finish-{name}", 0], filename_prefix=f"done-{name}"
-        )
+        graph[f"post-{name}"] = node("ImgOpenPostprocess", images=["result", 0], units=[name, 3])
+        graph[f"save-{name}"] = node("SaveImage", images=[f"post-{name}", 0], filename_prefix=f"done-{name}")
     run(host, graph)
     original = decode_picture((pictures / "map.png").read_bytes())
     kept = saved_picture(host, "done-keeper")

@@ -102,6 +102,24 @@ def test_errors_are_clear(host: Host, photo: np.ndarray, widgets: dict[str, Any]
         assert word in result.error
 
 
+@pytest.mark.parametrize(
+    ("run_on", "words"), [("local", ["body_pose_model.pth", "non-commercial", "209.3"]), ("remote", ["auto"])]
+)
+def test_openposes_own_networks_are_used_when_their_label_is_chosen(
+    host: Host, photo: np.ndarray, run_on: str, words: list[str]
+) -> None:
+    """They need their own file and nothing else, and a server is not asked for them."""
+    chosen = {"module": "openpose", "estimator": "openpose (non-commercial)", "run_on": run_on}
+    graph = {
+        "load": node("LoadImage", image="photo.png"),
+        "map": node("ImgOpenPreprocessor", image=["load", 0], processor_res=64, **chosen),
+        "look": node("PreviewImage", images=["map", 0]),
+    }
+    result = host.run(graph)
+    assert result.status == "error"
+    assert all(word in result.error for word in words), result.error
+
+
 def test_values_outside_the_widget_are_refused_by_the_host(host: Host, photo: np.ndarray) -> None:
     graph = {
         "load": node("LoadImage", image="photo.png"),

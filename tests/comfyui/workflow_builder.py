@@ -6,11 +6,12 @@ from typing import Any
 
 from img_open.nodes.fields import Field
 from img_open.nodes.local_tables import LOCAL
+from img_open.nodes.pose_tables import POSE_RENDER
 from img_open.nodes.tables import CONTROLNET_APPLY, GENERATE
 
 Slot = tuple["Node", int]
 
-TABLES = {table.id: table for table in (CONTROLNET_APPLY, GENERATE, *LOCAL)}
+TABLES = {table.id: table for table in (CONTROLNET_APPLY, GENERATE, *LOCAL, POSE_RENDER)}
 KINDS = {"int": "INT", "float": "FLOAT", "bool": "BOOLEAN", "combo": "COMBO"}
 # ComfyUI's own nodes: inputs, then outputs. A default makes an input a widget; EXTRA are the widgets that the
 # front-end adds by itself, which take a place among the values.

@@ -11,16 +11,16 @@ _MODELS_ZH = "请选择您自己的 SD1.5 大模型（`sd_model_checkpoint`）�
 
 def _pull(module: str, size: str) -> str:
     return (
-        f"{_MODELS} The module needs weights ({size}): fetch them once with `img-open models pull "
-        f"{module}`, or "
+        f"{_MODELS} The module needs weights ({size}); when it misses them, the node offers "
+        f"a button that fetches `{module}`. Or "
         "set module to `none` and load a ready map."
     )
 
 
 def _pull_zh(module: str, size: str) -> str:
     return (
-        f"{_MODELS_ZH}预处理器需要权重（{size}）：用 `img-open models pull {module}` 下载一次，"
-        "或把 module 设为 `none` 并载入现成的控制图。"
+        f"{_MODELS_ZH}预处理器需要权重（{size}）：缺少时节点会给出下载 `{module}` 的按钮；"
+        "也可以把 module 设为 `none` 并载入现成的控制图。"
     )
 
 
@@ -64,6 +64,20 @@ WORDS: dict[str, dict[str, Words]] = {
             "姿态与表情",
             "保留照片中人物的身体、手和面部姿态，其余由提示词绘制。",
             f"请载入人物图片。{_pull_zh('openpose_full', '约 350 MB')}`openpose_faceonly` 只保留表情。",
+        ),
+    },
+    "pose-from-text": {
+        "en": (
+            "Pose from text",
+            "A pose written as OpenPose JSON is drawn and holds the figure; no photograph is needed.",
+            f"{_MODELS} Paste the JSON of a pose editor, or wire `pose` of a Preprocessor with an openpose "
+            "module. The coordinates are shares of the canvas or pixels.",
+        ),
+        "zh": (
+            "文本姿势",
+            "把写成 OpenPose JSON 的姿势画出来，用来固定人物的动作；不需要照片。",
+            f"{_MODELS_ZH}可粘贴姿势编辑器的 JSON，或接入使用 openpose 模块的预处理器的 `pose`。"
+            "坐标可以是画布的比例或像素。",
         ),
     },
     "lineart-colouring": {

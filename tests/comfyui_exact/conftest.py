@@ -55,3 +55,21 @@ def facts(comfyui: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) 
 def patch_facts(comfyui: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What inside_patches.py found out."""
     return _facts(comfyui, "inside_patches.py", tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def sampler_facts(comfyui: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What inside_samplers.py found out."""
+    return _facts(comfyui, "inside_samplers.py", tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def text_facts(comfyui: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What inside_text.py found out."""
+    return _facts(comfyui, "inside_text.py", tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def host_facts(comfyui: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What inside_host.py found out."""
+    return _facts(comfyui, "inside_host.py", tmp_path_factory.mktemp("home"))

@@ -347,6 +347,37 @@ def union() -> dict[str, Any]:
     }
 
 
+def union_runs() -> dict[str, Any]:
+    """A union model that runs: against the host's own nodes with the type chosen there, and in every mode."""
+    from comfy_extras.nodes_controlnet import SetUnionControlNetType
+
+    control = tiny.union_control_net()
+    found, equal = {}, {}
+    for name, theirs in (("Depth", "depth"), ("Soft Edge", "hed/pidi/scribble/ted"), ("Unknown", "auto")):
+        (chosen,) = SetUnionControlNetType().set_controlnet_type(control, theirs)
+        base = residuals("sdxl", tiny.host_apply(*TEXTS["sdxl"], chosen, HINT, 1.0, (0, 1)))
+        found[name] = residuals("sdxl", attached("sdxl", control, union_control_type=name))
+        equal[name] = same(found[name], base)
+    scaled = {
+        mode: residuals("sdxl", attached("sdxl", control, union_control_type="Depth", control_mode=mode))
+        for mode in MODES[1:]
+    }
+    measured = {mode: factors(each[0], found["Depth"][0], each[1]) for mode, each in scaled.items()}
+    try:
+        attached("sdxl", control, union_control_type="Tile")
+        said = "nothing raised"
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+    return {
+        "equal": equal,
+        "types differ": not same(found["Depth"], found["Soft Edge"])
+        and not same(found["Depth"], found["Unknown"]),
+        "factors": {mode: each[0] for mode, each in measured.items()},
+        "error": max(each[1] for each in measured.values()),
+        "too new a type": said,
+    }
+
+
 def errors() -> dict[str, str]:
     """What bad input says."""
     broken = HINT.clone()
@@ -387,7 +418,7 @@ def main() -> None:
         split_batches,
         survival,
     )
-    probes += (maps_and_masks, union, errors)
+    probes += (maps_and_masks, union, union_runs, errors)
     import time
 
     facts: dict[str, Any] = {}

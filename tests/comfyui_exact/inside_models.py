@@ -123,6 +123,25 @@ def control_net(family: str, *, pooled: bool = False, union: bool = False, seed:
     return comfy.controlnet.ControlNet(fill(network, seed), global_average_pooling=pooled, load_device=cpu)
 
 
+def union_control_net() -> Any:
+    """A union CONTROL_NET of SDXL. The host's code for them is written for the first width 320."""
+    import comfy.cldm.cldm
+    import comfy.controlnet
+    import comfy.ops
+    import torch
+
+    cut = {"model_channels": 320, "num_head_channels": 64, "channel_mult": [1, 1, 1]}
+    cut |= {"transformer_depth": [0, 0, 1, 1, 1, 1], "transformer_depth_middle": 1}
+    network = comfy.cldm.cldm.ControlNet(
+        **{key: value for key, value in {**SDXL, **cut}.items() if "out" not in key},
+        union_controlnet_num_control_type=6,
+        hint_channels=3,
+        dtype=torch.float32,
+        operations=comfy.ops.disable_weight_init,
+    )
+    return comfy.controlnet.ControlNet(fill(network, 15), load_device=torch.device("cpu"))
+
+
 def control_lora(family: str) -> Any:
     """A ControlLoRA: it borrows the U-Net's weights for all but the hint block and the exits."""
     import comfy.controlnet

@@ -115,6 +115,27 @@ def test_a_union_model_is_told_its_type(facts: Facts) -> None:
     assert found["Unknown"] == found["no union model"] == {}
 
 
+def test_a_union_model_runs_as_in_the_host_and_heeds_the_modes(facts: Facts) -> None:
+    """Ten residuals at the host's own width; those of the host with its type node, times 0.825^(12 - i)."""
+    found = facts["union_runs"]
+    assert found["equal"] == {"Depth": True, "Soft Edge": True, "Unknown": True}
+    assert found["types differ"]
+    soft = [0.825 ** (12 - number) for number in range(10)]
+    expected = {"My prompt is more important": 1, "ControlNet is more important": 0}
+    for mode, uncond in expected.items():
+        wanted = [value for factor in soft for value in (factor, factor * uncond)]
+        measured = [value for place in found["factors"][mode] for value in place]
+        assert measured == pytest.approx(wanted, abs=1e-6), mode
+    assert found["error"] < 1e-6
+
+
+def test_a_type_the_union_model_does_not_know_is_refused(facts: Facts) -> None:
+    said = facts["union_runs"]["too new a type"]
+    assert said.startswith("InvalidRequest")
+    assert "'Tile'" in said
+    assert "Segmentation" in said
+
+
 @pytest.mark.parametrize(
     ("case", "words"),
     [

@@ -77,3 +77,55 @@ def test_a_picture_that_is_none_fails_the_task(server) -> None:
     assert data["status"] == -1
     assert "picture" in data["desc"]
     assert data["outputImageUrl"] is None
+
+
+CANCEL, CANCEL_SD = "/tool/cnt/preview/cancelTask", "/sd/v2/cancelTask"
+
+
+def behind(server, body, long: str, *names: str) -> None:
+    """Previews that wait, because the server works at something else."""
+    server.post("/sd/v2/text2image", body(long, steps=140))
+    link = to_data_url(encode_png(square()), "image/png")
+    for name in names:
+        server.post(SUBMIT, {"businessTaskId": name, "sourceImage": link, "preprocessor": "canny"})
+
+
+def test_a_waiting_preview_is_cancelled_by_either_call(server, body) -> None:
+    behind(server, body, "long 1", "first", "second", "third")
+    waiting = server.post(QUERY, {"businessTaskId": "second"})
+    assert waiting["desc"] == "queued, 2 ahead"
+    assert waiting["temporaryImageDto"] == {"progress": 0.0, "stage": "queued", "image": None}
+    told = server.post(CANCEL, {"businessTaskId": "first"})
+    assert (told["businessTaskId"], told["status"], told["desc"]) == ("first", -1, "cancelled")
+    told = server.post(CANCEL_SD, {"businessTaskId": "second"})
+    assert told == {"id_task": "second", "status": -1, "desc": "cancelled"}
+    server.post(CANCEL_SD, {"businessTaskId": "long 1"})
+    assert wait(server, "first")["desc"] == wait(server, "second")["desc"] == "cancelled"
+    assert wait(server, "third")["status"] == 2
+    server.refused(404, CANCEL, {"businessTaskId": "nobody"})
+    server.refused(404, CANCEL_SD, {"businessTaskId": "nobody"})
+    server.refused(400, "/tool/roop/cancelTask", {"businessTaskId": "third"})
+
+
+def test_the_call_says_which_of_two_tasks_with_one_id_is_meant(server, body) -> None:
+    behind(server, body, "long 2", "twin")
+    server.post("/sd/v2/text2image", body("twin"))
+    server.post(CANCEL, {"businessTaskId": "twin"})
+    server.post(CANCEL_SD, {"businessTaskId": "long 2"})
+    assert server.wait("twin")["status"] == 2  # the sd task went on
+    assert wait(server, "twin")["desc"] == "cancelled"
+
+
+def test_the_client_cancels_a_preview_and_writes_it_down(server, body, tmp_path) -> None:
+    from img_open.api.journal import Journal
+    from img_open.api.profiles import Profile
+    from img_open.engines.remote_tools import ToolRunner
+
+    behind(server, body, "long 3")
+    runner = ToolRunner(Profile("mine", server.url), Journal(tmp_path / "tasks.sqlite"))
+    link = to_data_url(encode_png(square()), "image/png")
+    task_id = runner.submit("cnt_preview", {"sourceImage": link, "preprocessor": "canny"})
+    runner.cancel(task_id)
+    assert runner.journal.show(task_id).state == "cancelled"
+    assert server.post(QUERY, {"businessTaskId": task_id})["desc"] == "cancelled"
+    server.post(CANCEL_SD, {"businessTaskId": "long 3"})

@@ -7,7 +7,14 @@ import json
 import numpy as np
 import pytest
 from img_open.base.errors import InvalidRequest
-from img_open.preprocessors.pose import Person, Pose, draw_pose, pose_from_json, pose_to_json
+from img_open.preprocessors.pose import (
+    Person,
+    Pose,
+    draw_pose,
+    pose_from_json,
+    pose_to_json,
+    poses_from_json,
+)
 
 
 @pytest.mark.golden_cases("openpose_render")
@@ -74,3 +81,62 @@ def test_bad_json_names_the_place(value, field):
 def test_points_outside_the_canvas_do_no_harm():
     far = Person(body=((-3.0, -3.0), (5.0, 5.0)) + (None,) * 16, left_hand=((9.0, 9.0),) * 21)
     assert draw_pose(Pose((far,), 40, 40)).shape == (40, 40, 3)
+
+
+FRAME = {"people": [], "canvas_width": 32, "canvas_height": 24}
+DOG = [x for n in range(17) for x in (n + 1, 2 * n + 1, 1)]
+
+
+@pytest.mark.parametrize("value", [[FRAME, FRAME], json.dumps([FRAME, FRAME]), {"poses": [FRAME, FRAME]}])
+def test_frames_are_read_one_by_one(value):
+    assert [pose.width for pose in poses_from_json(value)] == [32, 32]
+    with pytest.raises(InvalidRequest, match="2 frames"):
+        pose_from_json(value)
+
+
+def test_no_frames_is_an_empty_list():
+    assert poses_from_json([]) == poses_from_json("[]") == []
+
+
+def test_animals_are_drawn_as_lines_and_come_back():
+    """Pixels of AP-10K, flat as the web UI has them or in lists of three as other packs do."""
+    nested = [DOG[start : start + 3] for start in range(0, 51, 3)]
+    flat, listed = (pose_from_json({**FRAME, "animals": [animal, None]}) for animal in (DOG, nested))
+    assert flat == listed
+    assert flat.animals[0][3] == (4 / 32, 7 / 24)
+    assert not draw_pose(flat, body=False).any()
+    again = pose_from_json(json.dumps(pose_to_json(flat)))
+    assert np.allclose(again.animals, flat.animals)
+
+
+@pytest.mark.parametrize(
+    ("ends", "colour"), [((0, 1), (255, 255, 255)), ((3, 4), (255, 0, 255)), ((12, 13), (150, 150, 150))]
+)
+def test_lines_of_animals_have_the_originals_colours(ends, colour):
+    """Eye to eye, neck to tail, the last bone of a hind leg; OpenCV's lines of thickness 5."""
+    points = [0.0] * 51
+    for index, x in zip(ends, (8, 24), strict=True):
+        points[3 * index : 3 * index + 3] = [x, 12, 1]
+    drawn = draw_pose(pose_from_json({**FRAME, "animals": [points]}))
+    assert (drawn[10:15, 16] == colour).all()
+    assert not drawn[8, 16].any()
+    assert not drawn[16, 16].any()
+
+
+def test_a_missing_point_takes_its_lines_along():
+    animal = [0, 0, 0] * 16 + [9, 9, 1]
+    assert not draw_pose(pose_from_json({**FRAME, "animals": [animal]})).any()
+
+
+def test_the_farthest_points_that_are_read_can_be_drawn():
+    """OpenPose's own numbers are trusted nowhere: the largest that pass draw without an error."""
+    edge = [999_999.0, -999_999.0, 1.0]
+    person = {
+        "pose_keypoints_2d": edge * 9 + [5, 5, 1] * 9,
+        "hand_left_keypoints_2d": edge * 21,
+        "face_keypoints_2d": edge * 70,
+    }
+    pose = pose_from_json({**FRAME, "people": [person], "animals": [edge * 17]})
+    assert draw_pose(pose, size=(64, 48)).shape == (64, 48, 3)
+    with pytest.raises(InvalidRequest, match="million"):
+        pose_from_json({**FRAME, "animals": [[1e30, 1, 1] * 17]})

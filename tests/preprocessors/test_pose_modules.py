@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from img_open.base.errors import InvalidRequest, MissingModel
 from img_open.preprocessors import pose_dw, pose_modules, pose_movenet, run, weight_files
+from img_open.preprocessors.pose import draw_pose, pose_from_json
 from img_open.preprocessors.runtime import PlainRuntime
 
 pytest.importorskip("onnxruntime")
@@ -259,3 +261,47 @@ def test_animals_are_drawn_where_the_detector_sees_animals(tmp_path):
     rows = np.flatnonzero(dog.any(axis=(1, 2)))
     assert abs(rows.mean() - 125) < 3  # the middle of the box
     assert not person.any()
+
+
+def _pose_batch(module, images, runtime):
+    poses: list[dict] = []
+    made = run.run_batch(
+        module, images, processor_res=256, threshold_a=0, threshold_b=0, poses=poses, runtime=runtime
+    )
+    return (made * 255).round().numpy().astype(np.uint8), poses
+
+
+@pytest.mark.parametrize("module", ["openpose", "openpose_full"])
+def test_a_batch_hands_over_the_poses_behind_its_maps(module, dwpose):
+    """Also those of maps from the cache, in the order of the pictures; drawn again they are the maps."""
+    images = torch.rand(3, 256, 200, 3, generator=torch.Generator().manual_seed(0))
+    maps, poses = _pose_batch(module, images, dwpose)
+    assert [pose["canvas_width"] for pose in poses] == [200 * 256 // 200] * 3
+    for made, pose in zip(maps, poses, strict=True):
+        drawn = draw_pose(pose_from_json(pose), hands=module != "openpose", face=module != "openpose")
+        assert np.abs(made.astype(int) - drawn).mean() < 0.5
+    again, same = _pose_batch(module, images[[2, 0]], dwpose)
+    assert np.array_equal(again, maps[[2, 0]])
+    assert same == [poses[2], poses[0]]
+
+
+def test_cached_maps_do_not_ask_the_network_again(dwpose):
+    images = torch.zeros(1, 256, 256, 3)
+    run.run_batch("openpose_full", images, processor_res=256, threshold_a=0, threshold_b=0, runtime=dwpose)
+    dwpose._stand_ins.clear()  # from here on the files, which are none, would be read
+    _, poses = _pose_batch("openpose_full", images, dwpose)
+    assert len(poses[0]["people"]) == 1
+
+
+def test_animals_have_a_json_too(tmp_path):
+    for name in ("yolox_l.onnx", "rtmpose-m_ap10k_256.onnx"):
+        (tmp_path / name).write_bytes(b"not looked into")
+    detector = _Detector([(50, 50, 150, 200, 0.9, 16)], (256, 256))
+    runtime = _StandIn(tmp_path, {"dw_detector": detector, "animal_pose": _Points(17)})
+    maps, poses = _pose_batch("animal_openpose", torch.zeros(1, 256, 256, 3), runtime)
+    assert len(poses[0]["animals"]) == 1
+    assert np.array_equal(maps[0], draw_pose(pose_from_json(poses[0])))
+
+
+def test_other_modules_leave_the_poses_alone(runtime):
+    assert _pose_batch("canny", torch.zeros(2, 64, 64, 3), runtime)[1] == []

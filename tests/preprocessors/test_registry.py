@@ -6,8 +6,10 @@ import importlib
 from pathlib import Path
 
 import pytest
-from img_open.controlnet.modules import MODULES
+from img_open import cli
+from img_open.controlnet.modules import MODULES, TAGS
 from img_open.preprocessors import module_page
+from img_open.preprocessors.describe import describe_modules
 from img_open.preprocessors.registry import PREPROCESSORS, available, find_preprocessor
 from img_open.preprocessors.runtime import PlainRuntime
 
@@ -58,9 +60,39 @@ def test_the_page_names_every_module_and_weight():
         assert spec.label in page
 
 
+def row_of(name: str) -> list[str]:
+    line = next(line for line in module_page.markdown().splitlines() if line.startswith(f"| `{name}` |"))
+    return [cell.strip() for cell in line.strip("| ").split(" | ")]
+
+
+def test_the_page_tells_the_control_model_and_both_licences():
+    assert "`control_v11p_sd15_canny`" in row_of("canny")
+    assert {"`control_v11p_sd15_softedge`", "controlnet-aux 0.0.10, Apache-2.0"} <= set(row_of("pidinet"))
+    assert "research only (PiDiNet)" in row_of("pidinet")
+    assert any("non-commercial" in cell for cell in row_of("depth_anything_v2"))
+
+
+@pytest.mark.parametrize("row", describe_modules(), ids=lambda row: row["name"])
+def test_every_module_that_can_be_made_says_whose_code_and_weights_it_uses(row):
+    entry = PREPROCESSORS[row["name"]]
+    assert bool(row["code"]) == (entry.kind != "unavailable")
+    assert [each["key"] for each in row["weights"]] == list(entry.weights)
+    assert all(each["licence"].strip() for each in row["weights"])
+    usual = {TAGS[tag].usual_model for tag in row["tags"]} - {""}
+    assert set(row["control_models"]) == usual
+
+
 def test_contact_sheet_of_what_runs(golden, monkeypatch):
     few = {name: PREPROCESSORS[name] for name in ("canny", "inpaint_only", "hed", "clip_vision")}
     monkeypatch.setattr(module_page, "PREPROCESSORS", few)
     sheet = module_page.contact_sheet(golden.load("inputs/tiny_16.png"), PlainRuntime("cpu"))
     assert sheet.shape == (252, 6 * 208, 3)
     assert (sheet[:, 3 * 208 :] == 255).all()  # photograph, canny, inpaint_only; HED has no weights here
+
+
+def test_the_command_line_tells_the_same(capsys):
+    assert cli.main(["modules"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    place = next(index for index, line in enumerate(lines) if line.startswith("pidinet "))
+    assert "control_v11p_sd15_softedge" in lines[place + 1]
+    assert "research only (PiDiNet)" in lines[place + 1]

@@ -76,7 +76,16 @@ def test_gray_and_alpha_batches_become_rgb():
     assert _batch("none", clear, PlainRuntime("cpu")).eq(1).all()  # nothing over white
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(("value", "level"), [(-0.4, 0), (-3e38, 0), (1.7, 255), (3e38, 255), (0.5, 128)])
+def test_values_outside_are_clamped_and_halves_go_to_the_even_level(value, level):
+    images = _noise(1)
+    images[0, :9] = value  # so many of the largest numbers that their sum is infinite
+    made = _batch("none", images, PlainRuntime("cpu"))
+    assert torch.equal((made[0, 0] * 255).round(), torch.full((56, 3), float(level)))
+    assert torch.equal((made[0, 9:] * 255).round(), (images[0, 9:] * 255).round())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_nan_and_infinity_are_refused(value):
     images = _noise(3)
     images[1, 2, 3, 0] = value

@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import pickle
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -137,6 +138,9 @@ def hub(monkeypatch):
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}/")
+        # What is served here is not the published file: as if no checksum of it were known.
+        unknown = {key: replace(entry, sha256="") for key, entry in WEIGHTS.items()}
+        monkeypatch.setattr(download, "WEIGHTS", unknown)
         yield server
         server.shutdown()
         thread.join()
@@ -177,6 +181,24 @@ def test_a_wrong_checksum_is_deleted(hub, tmp_path):
     with pytest.raises(MissingModel, match="checksum"):
         download.pull("hed", tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_checksum_of_the_table_counts_whatever_the_mirror_declares(hub, monkeypatch, tmp_path):
+    """The mirror's own statement fits what it sends; it is not the published file."""
+    monkeypatch.setattr(download, "WEIGHTS", WEIGHTS)
+    with pytest.raises(MissingModel, match="checksum"):
+        download.pull("hed", tmp_path)
+    assert not list(tmp_path.iterdir())
+    right = replace(WEIGHTS["hed"], sha256=hashlib.sha256(CONTENT).hexdigest())
+    monkeypatch.setattr(download, "WEIGHTS", {"hed": right})
+    hub.sha256 = "0" * 64
+    assert download.pull("hed", tmp_path).read_bytes() == CONTENT
+
+
+def test_checksums_of_the_table_are_checksums():
+    known = [entry.sha256 for entry in WEIGHTS.values() if entry.sha256]
+    assert len(known) >= 20
+    assert all(len(each) == 64 and set(each) <= set("0123456789abcdef") for each in known)
 
 
 def test_a_folder_brings_its_configuration_and_skips_what_is_optional(hub, tmp_path):
@@ -221,9 +243,13 @@ def test_models_command(hub, tmp_path, capsys):
     models_command.add_arguments(parser)
     assert models_command.run(parser.parse_args(["list"])) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 72
+    assert lines[72] == ""  # one for each module; what follows is said once
     assert any(line.split() == ["canny", "runs"] for line in lines)
     assert any(line.startswith("hed ") and "ControlNetHED.pth" in line for line in lines)
+    assert any("models pull MODULE" in line for line in lines[73:])
+    running = sum(line.endswith(" runs") for line in lines[:72])
+    assert f"{running} of 72 modules run here." in lines[73:]
+    assert max(map(len, lines[:72])) < 260  # file names, sizes and licences, no sentences
     assert models_command.run(parser.parse_args(["pull", "scribble_hed", "--folder", str(tmp_path)])) == 0
     assert (tmp_path / "ControlNetHED.pth").is_file()
     assert models_command.run(parser.parse_args(["pull", "hed", "--folder", str(tmp_path)])) == 0
@@ -233,7 +259,7 @@ def test_models_command(hub, tmp_path, capsys):
     hub.missing = {"netG.pth"}
     assert models_command.run(parser.parse_args(["pull", "lineart_anime", "--folder", str(tmp_path)])) == 1
     with pytest.raises(InvalidRequest, match="no weights"):
-        models_command.run(parser.parse_args(["pull", "normal_dsine"]))
+        models_command.run(parser.parse_args(["pull", "canny"]))
 
 
 def _state():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from img_open import cli
+from img_open.api.profiles import Profile, load_profile, save_profile
 from img_open.base.errors import InvalidRequest
 from img_open.base.pictures import encode_png
+from img_open.controlnet.modules import find_module
 from img_open.engines.console import print_result
 from img_open.engines.save import prepare_folder, save_result
 from img_open.engines.types import Info, Result
@@ -234,3 +237,97 @@ def test_streams_without_a_descriptor_are_left_alone(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys, "stderr", None)
     assert exit_of("profile", "list") == 0
     assert sys.stdout.getvalue().split() == ["cloud"]
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_of("--version") == 0
+    assert re.fullmatch(r"img-open \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_an_unknown_module_is_answered_with_different_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`none` has an old spelling too; one line for one module."""
+    assert exit_of("preprocess", "nonee", tmp_path / "a.png", tmp_path / "b.png") == 1
+    offered = re.findall(r"one of: (.*)\?", capsys.readouterr().err)[0].split(", ")
+    assert "none" in offered
+    assert "None" not in offered
+    assert len({find_module(name).name for name in offered}) == len(offered)
+
+
+def test_purge_says_which_age_it_means(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_of("tasks", "purge") == 0
+    told = capsys.readouterr().out
+    assert "older than 30 days" in told
+    assert "--days 0" in told
+    assert exit_of("tasks", "purge", "--days", 0) == 0
+    assert "older" not in capsys.readouterr().out
+
+
+def test_a_signed_link_stays_in_what_is_sent_and_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A body that is to be sent must still work; a command that is shown to others must not give it away."""
+    link = "https://pictures.example.com/a.png?X-Amz-Signature=abc4711&X-Amz-Expires=600"
+    unit = {"image_link": link, "module": "canny", "model": "canny", "enabled": True}
+    body = {"prompt": "x", "alwayson_scripts": {"controlnet": {"args": [unit]}}}
+    source = tmp_path / "request.json"
+    source.write_text(json.dumps(body), "utf-8")
+    for form, kept in (
+        ("img-open", True),
+        ("a1111", True),
+        ("curl", False),
+        ("workflow", False),
+        ("canvas", False),
+    ):
+        assert exit_of("convert", source, "--to", form) == 0
+        shown = capsys.readouterr()
+        assert ("abc4711" in shown.out) == kept, form
+        assert "abc4711" not in shown.err, form
+        assert ("whoever gets this text" in shown.err) == kept, form
+        assert ("signature, which was cut" in shown.err) == (not kept), form
+
+
+def test_an_address_is_not_called_a_profile(
+    request_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for url in ("ftp://box", "http://192.168.1.5:8170", "https://gpu.example.com", "http://127.0.0.1/?a=b"):
+        assert exit_of("submit", request_file, "--out", tmp_path / "out", "--url", url) == 1
+        told = capsys.readouterr().err
+        assert "--url: " in told, url
+        assert "url-" not in told, url
+
+
+def test_a_gateway_in_the_same_network_gets_a_tunnel(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("profile", "add", "box", "--no-key", "--url")
+    assert exit_of(*words, "http://192.168.1.5:8170") == 1
+    told = capsys.readouterr().err
+    assert "without encryption" in told
+    assert "ssh -L 8170:127.0.0.1:8170 192.168.1.5" in told
+    assert exit_of(*words, "http://127.0.0.1:8170") == 0  # what the hint says to use
+    assert load_profile("box").dialect == "gateway"
+
+
+def test_a_profile_may_be_used_without_asking_only_if_it_is_said() -> None:
+    words = ("profile", "add", "box", "--no-key", "--url", "http://127.0.0.1:8170")
+    assert exit_of(*words) == 0
+    assert not load_profile("box").auto_remote
+    assert exit_of(*words, "--auto-remote") == 0
+    assert load_profile("box").auto_remote
+    assert exit_of("profile", "change", "box", "--no-auto-remote") == 0
+    assert not load_profile("box").auto_remote
+    assert exit_of("profile", "change", "box") == 1  # nothing named
+
+
+def test_allowing_a_profile_keeps_its_keys_and_needs_none(capsys: pytest.CaptureFixture[str]) -> None:
+    save_profile(Profile("paid", "https://box.example.com", "id-4711", "secret-0815", deadline_s=60.0))
+    assert exit_of("profile", "change", "paid", "--auto-remote") == 0
+    after = load_profile("paid")
+    assert (after.access_key_id, after.access_key_secret, after.deadline_s) == (
+        "id-4711",
+        "secret-0815",
+        60.0,
+    )
+    assert after.auto_remote
+    shown = capsys.readouterr()
+    assert "0815" not in shown.out + shown.err

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from img_open.api.request import Request
-from img_open.base.errors import InvalidRequest, MissingModel, Unsupported
+from img_open.base.errors import InvalidRequest, MissingModel
 from img_open.engines.comfy import Expansion, HostFacts, expand, missing_models, report_text
 from img_open.engines.models import LocalModels, ModelFile
 
@@ -90,7 +90,9 @@ REQUESTS: dict[str, Request] = {
     "only masked": body(units(unit(), image_link=LINK, mask_link=MASK), n_iter=2),
     "whole picture": body({"image_link": LINK, "mask_link": MASK}, inpaint_full_res=False),
     "unit of the init picture": body(units(unit(image_link=None), image_link=LINK, mask_link=MASK)),
-    "finish": body(units(unit(module="inpaint_only", mask=MASK), unit(module="recolor_luminance")), n_iter=2),
+    "postprocess": body(
+        units(unit(module="inpaint_only", mask=MASK), unit(module="recolor_luminance")), n_iter=2
+    ),
     "inpaint unit": body(
         units(
             unit(module="inpaint_only", image_link=None),
@@ -224,12 +226,12 @@ def test_inpaint_only_leaves_the_blending_to_the_init_mask() -> None:
 
 
 def test_units_with_work_after_decoding_get_it_and_others_do_not() -> None:
-    expansion = made(REQUESTS["finish"])
-    assert types(expansion).count("ImgOpenFinish") == 2
-    assert expansion.nodes["finish-2"]["inputs"] == {"images": ["decode-2", 0], "units": ["unit2", 3]}
+    expansion = made(REQUESTS["postprocess"])
+    assert types(expansion).count("ImgOpenPostprocess") == 2
+    assert expansion.nodes["postprocess-2"]["inputs"] == {"images": ["decode-2", 0], "units": ["unit2", 3]}
     assert expansion.nodes["unit2"]["inputs"]["units"] == ["unit1", 3]
-    assert "ImgOpenFinish" not in types(made(REQUESTS["unit"]))
-    assert "ImgOpenFinish" not in types(made(REQUESTS["inpaint unit"]))
+    assert "ImgOpenPostprocess" not in types(made(REQUESTS["unit"]))
+    assert "ImgOpenPostprocess" not in types(made(REQUESTS["inpaint unit"]))
 
 
 def test_modules_in_the_model_get_the_model_and_the_rest_samples_with_theirs() -> None:
@@ -318,7 +320,12 @@ SAID: dict[str, tuple[Request, str, str]] = {
     "hires of a picture": (body({"image_link": LINK}, enable_hr=True), "enable_hr", "refused"),
     "pix2pix": (body(image_cfg_scale=1.5), "image_cfg_scale", "refused"),
     "odd width": (body(width=515), "width", "approximated"),
-    "UniPC": (body(sampler_index="UniPC"), "sampler_index", "approximated"),
+    "LCM": (body(sampler_index="LCM"), "sampler_index", "notice"),
+    "noise trees": (
+        body({"override_settings": {"randn_source": "NV"}}, sampler_index="DPM++ SDE"),
+        "alwayson_scripts.override_settings.randn_source",
+        "approximated",
+    ),
     "hypernet": (body(prompt="a <hypernet:x:1>"), "prompt", "refused"),
     "antialiased": (body(enable_hr=True, hr_upscaler="Latent (antialiased)"), "hr_upscaler", "approximated"),
     "ADetailer": (body({"ADetailer": {"args": [1]}}), "alwayson_scripts.ADetailer", "refused"),
@@ -352,7 +359,6 @@ def test_the_report_has_a_line_for_every_parameter() -> None:
 ERRORS: dict[str, tuple[Request, type[Exception], str]] = {
     "no model": (body(units(unit(model="None"))), InvalidRequest, "needs a control model"),
     "no picture": (body(units(unit(image_link=None))), InvalidRequest, "no picture"),
-    "sampler": (body(sampler_index="Restart"), Unsupported, "Restart"),
     "unknown sampler": (body(sampler_index="Oiler"), InvalidRequest, "Euler"),
     "no second pass": (body(enable_hr=True, denoising_strength=0), InvalidRequest, "denoising_strength"),
 }
@@ -363,3 +369,25 @@ def test_impossible_requests_are_one_clear_error(name: str) -> None:
     request, kind, words = ERRORS[name]
     with pytest.raises(kind, match=words):
         made(request)
+
+
+def test_lcm_gets_the_web_uis_noise_levels() -> None:
+    """ComfyUI's own sampling of that name, before anything else is done to the model."""
+    nodes = made(body(sampler_index="LCM")).nodes
+    patch = next(key for key, each in nodes.items() if each["class_type"] == "ModelSamplingDiscrete")
+    assert nodes[patch]["inputs"]["sampling"] == "lcm"
+    prompts = [each["inputs"] for each in nodes.values() if each["class_type"] == "ImgOpenPrompt"]
+    assert [patch, 0] in [each.get("model") for each in prompts]
+    plain = made(body()).nodes.values()
+    assert "ModelSamplingDiscrete" not in {each["class_type"] for each in plain}
+
+
+def test_a_second_pass_that_is_cut_tells_sdxl_the_size_before() -> None:
+    cut = body(enable_hr=True, hr_resize_x=1024, hr_resize_y=512, denoising_strength=0.5)
+    whole = body(enable_hr=True, hr_scale=2, denoising_strength=0.5)
+    guiders = [
+        [each["inputs"] for each in made(request).nodes.values() if each["class_type"] == "ImgOpenGuider"]
+        for request in (cut, whole)
+    ]
+    assert [(each.get("width"), each.get("height")) for each in guiders[0]] == [(None, None), (1024, 1024)]
+    assert [(each.get("width"), each.get("height")) for each in guiders[1]] == [(None, None)]

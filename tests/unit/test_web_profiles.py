@@ -83,3 +83,42 @@ def test_testing_says_what_is_wrong_without_the_key(monkeypatch: pytest.MonkeyPa
     told = web_profiles.test("here")
     assert told["ok"] is False
     assert told["message"]
+
+
+def test_harmless_storage_options_are_shown_and_can_be_changed_without_the_bucket_keys() -> None:
+    keys = {"access_key_id": "BKID-canary-3", "secret_access_key": "BKSECRET-canary-4"}
+    add(storage="s3", storage_options={"bucket": "b", "region": "r", **keys})
+    shown = web_profiles.shown("mine")
+    assert shown["storage_options"] == {"bucket": "b", "region": "r"}
+    assert shown["has_bucket_keys"] is True
+    assert "canary" not in json.dumps(shown)
+    add(storage="s3", storage_options={"bucket": "b", "region": "other", "access_key_id": ""})
+    assert load_profile("mine").storage_options == {"bucket": "b", "region": "other", **keys}
+
+
+@pytest.mark.parametrize(
+    "changed", [{"bucket": "c"}, {"bucket": "b", "endpoint_url": "https://evil.example"}]
+)
+def test_bucket_keys_do_not_travel_to_another_storage(changed: dict[str, str]) -> None:
+    keys = {"access_key_id": "BKID-canary-3", "secret_access_key": "BKSECRET-canary-4"}
+    add(storage="s3", storage_options={"bucket": "b", **keys})
+    with pytest.raises(ProfileError, match="bucket changes"):
+        add(storage="s3", storage_options=changed)
+    assert load_profile("mine").storage_options["bucket"] == "b"
+    add(storage="s3", storage_options={**changed, "access_key_id": "NEWID", "secret_access_key": "NEWSECRET"})
+    assert load_profile("mine").storage_options["secret_access_key"] == "NEWSECRET"
+
+
+def test_every_limit_of_a_profile_can_be_seen_and_set() -> None:
+    """What the page sends is what the profile holds: nothing falls back to a default by being left out."""
+    import dataclasses
+
+    from img_open.api.profiles import Profile
+
+    seen = set(web_profiles.shown("cloud")) | set(web_profiles._ACCEPTED)
+    hidden = {"access_key_id", "access_key_secret"}
+    assert {field.name for field in dataclasses.fields(Profile)} - hidden <= seen
+    add(poll_s=2.0, poll_most_s=9.0, deadline_s=77, spend_limit_images=5, max_concurrent=3)
+    saved = load_profile("mine")
+    assert (saved.poll_s, saved.poll_most_s, saved.deadline_s) == (2.0, 9.0, 77)
+    assert (saved.spend_limit_images, saved.max_concurrent) == (5, 3)

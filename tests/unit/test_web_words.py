@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from img_open.engines.types import Stage
+from img_open.nodes.published import NODES
 from img_open.preprocessors.describe import describe_modules
 
 ROOT = Path(__file__).parents[2]
 JS = sorted((ROOT / "web" / "js").glob("*.js"))
 SOURCES = {path.name: path.read_text("utf-8") for path in JS}
+
+
+# Labels of the form of a profile: ["name in the profile", "label", "kind" or choices
+FORM = re.compile(r'\["\w+", "([^"]+)", (?:"(?:text|number|switch|secret)"|\[)')
 
 
 def chinese() -> dict[str, str]:
@@ -29,7 +36,12 @@ def test_every_text_of_the_panels_has_a_chinese_one() -> None:
     states = re.search(r"const OPEN = \[(.*?)\];\nconst STATES = \[...OPEN, (.*?)\];", SOURCES["tasks.js"])
     assert states is not None
     used |= set(re.findall(r'"(\w+)"', states[0]))
-    assert len(used) > 40
+    used |= set(get_args(Stage)) | set(FORM.findall(SOURCES["profile_form.js"]))
+    for table in ("WAYS", "DIALECTS"):
+        entries = re.search(rf"const {table} = \{{(.*?)\}};", SOURCES["profile_form.js"], re.DOTALL)
+        assert entries is not None
+        used |= set(re.findall(r': "([^"]+)"', entries[1]))
+    assert len(used) > 90
     assert used - set(words) == set()
     assert all(any(ord(letter) > 127 for letter in text) for text in words.values())
 
@@ -42,6 +54,22 @@ def test_every_slider_label_has_a_chinese_one() -> None:
         if slider["visible"]
     }
     assert labels - set(chinese()) == set()
+
+
+def test_every_choice_of_a_combo_has_a_chinese_one() -> None:
+    table = SOURCES["choices.js"].partition("export const ZH = {")[2].partition("\n};")[0]
+    entries = re.findall(r'^  (?:"([^"]+)"|(\w+)): "', table, re.MULTILINE)
+    words = {quoted or plain for quoted, plain in entries}
+    named = re.search(r"NAMED = \[(.*?)\]", SOURCES["choices.js"], re.DOTALL)
+    assert named is not None
+    names = set(re.findall(r'"(\w+)"', named[1]))
+    choices: set[str] = set()
+    for node in NODES:
+        for field in node.inputs:
+            if field.kind == "combo" and field.id not in names:
+                choices |= set(field.options() if callable(field.options) else field.options)
+    assert len(choices) > 30
+    assert {choice for choice in choices if not choice.isdecimal()} - words == set()
 
 
 def test_placeholders_are_the_same_in_both_languages() -> None:

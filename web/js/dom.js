@@ -37,13 +37,28 @@ const STYLE = `
 .imgopen-row .line { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .imgopen-row .acts { display: flex; gap: 4px; overflow: hidden; margin-top: auto; }
 .imgopen-row .acts button { font-size: 11px; padding: 0 6px; white-space: nowrap; }
+.imgopen-list { container-type: inline-size; }
+@container (max-width: 260px) {
+  .imgopen-row { padding: 6px 4px; gap: 6px; }
+  .imgopen-thumb { flex-basis: 34px; width: 34px; height: 44px; }
+  .imgopen-row .acts { gap: 3px; }
+  .imgopen-row .acts button { padding: 0 3px; font-size: 10px; }
+}
 .imgopen-bar { height: 4px; background: #0005; border-radius: 2px; overflow: hidden; }
+.imgopen-bar[hidden] { display: none; }
 .imgopen-bar > i { display: block; height: 100%; background: var(--p-primary-color, #5aa9ff); }
-.imgopen-profiles { width: 100%; display: flex; flex-direction: column; gap: 8px; }
+.imgopen-profiles { width: clamp(300px, 37vw, 760px); display: flex; flex-direction: column; gap: 8px; }
 .imgopen-profiles .entry { display: flex; gap: 6px; align-items: center; flex-wrap: wrap;
   border-top: 1px solid var(--border-color, #444); padding-top: 6px; }
 .imgopen-profiles .entry .who { flex: 1 1 180px; min-width: 0; overflow-wrap: anywhere; }
-.imgopen-profiles form { display: grid; grid-template-columns: max-content 1fr; gap: 6px; align-items: center; }
+.imgopen-profiles form { display: flex; flex-direction: column; gap: 8px; }
+.imgopen-rows { display: grid; grid-template-columns: minmax(110px, 38%) 1fr; gap: 6px 10px; align-items: center; }
+.imgopen-rows[hidden] { display: none; }
+.imgopen-rows input[type=checkbox] { justify-self: start; }
+.imgopen-rows input:not([type=checkbox]), .imgopen-rows select { width: 100%; min-width: 0; }
+.imgopen-profiles summary { cursor: pointer; padding: 2px 0; }
+.imgopen-profiles details .imgopen-rows { padding-top: 6px; }
+.imgopen-buttons { display: flex; gap: 6px; }
 `;
 
 /** Put the pack's style into the page, once. */

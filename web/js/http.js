@@ -1,11 +1,12 @@
 // The pack's routes. Errors arrive as {error: {code, message, hint}} and are thrown as ImgOpenError.
 
 import { api } from "../../../scripts/api.js";
+import { tell } from "./tell.js";
 
 export class ImgOpenError extends Error {
   /** @param {{code?: string, message?: string, hint?: string, task_id?: string}} told */
   constructor(told) {
-    super([told.message, told.hint].filter(Boolean).join(" "));
+    super(tell(told.message ?? "", told.hint));
     this.code = told.code ?? "error";
     this.taskId = told.task_id;
   }

@@ -3,14 +3,18 @@
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 import { entries } from "./menu.js";
+import { addBrowse, browseSelected } from "./model_fields.js";
+import { offerModels } from "./model_field_choice.js";
 import { complain, listen, place } from "./paste.js";
-import { addButton, canPreview, onExecuted, onText as onMapText } from "./preview.js";
+import { addButton, canPreview, ofNode, onExecuted, onText as onMapText } from "./preview.js";
 import { profilesPanel } from "./profiles.js";
 import { safe } from "./safe.js";
-import { definitions, preset } from "./settings.js";
+import { definitions, preset, setting } from "./settings.js";
 import { apply, concerned, follow, load } from "./sliders.js";
-import { onError, onStart, onText } from "./status.js";
+import { nodeOf, onError, onStart, onText } from "./status.js";
 import { openTasks, registerTasks } from "./tasks.js";
+import { TITLES, entitle, titlesChanged } from "./titles.js";
+import { loadMessages, tellError, tellNodeText } from "./tell.js";
 
 const OURS = /^ImgOpen/;
 
@@ -30,6 +34,21 @@ function extendMenu(nodeType) {
   };
 }
 
+/** Texts of the server are put into the page's language before the host's own listeners show them. */
+function translateEvents() {
+  const host = /** @type {any} */ (api);
+  const before = host.dispatchCustomEvent;
+  if (typeof before !== "function") return;
+  const translate = safe("text of the server", (type, detail) => {
+    if (type === "progress_text") tellNodeText(detail, nodeOf(detail?.nodeId));
+    if (type === "execution_error") tellError(detail);
+  });
+  host.dispatchCustomEvent = function (type, detail, ...rest) {
+    translate(type, detail);
+    return before.call(this, type, detail, ...rest);
+  };
+}
+
 async function pasteFromClipboard() {
   try {
     await place({ text: await navigator.clipboard.readText() });
@@ -40,20 +59,24 @@ async function pasteFromClipboard() {
 
 app.registerExtension({
   name: "ImgOpen",
-  settings: definitions(profilesPanel),
+  settings: definitions(profilesPanel, titlesChanged),
   commands: [
     { id: "ImgOpen.OpenTasks", label: "Img Open: show tasks", icon: "pi pi-cloud", function: safe("command", openTasks) },
     { id: "ImgOpen.Paste", label: "Img Open: paste a request", icon: "pi pi-clipboard", function: pasteFromClipboard },
+    { id: "ImgOpen.Models", label: "Img Open: models", icon: "pi pi-images", function: safe("command", browseSelected) },
   ],
-  menuCommands: [{ path: ["Img Open"], commands: ["ImgOpen.OpenTasks", "ImgOpen.Paste"] }],
+  menuCommands: [{ path: ["Img Open"], commands: ["ImgOpen.OpenTasks", "ImgOpen.Paste", "ImgOpen.Models"] }],
 
   setup: safe("setup", () => {
     listen();
     registerTasks();
+    loadMessages();
+    translateEvents();
+    if (setting(TITLES) === "english") titlesChanged();
     api.addEventListener("executed", safe("executed", (event) => onExecuted(event.detail)));
     api.addEventListener("progress_text", safe("progress_text", (event) => onText(event.detail)));
     api.addEventListener("progress_text", safe("map text", (event) => onMapText(event.detail)));
-    api.addEventListener("execution_error", safe("execution_error", (event) => onError(event.detail)));
+    api.addEventListener("execution_error", safe("execution_error", (event) => onError(ofNode(event.detail))));
     api.addEventListener("executing", safe("executing", (event) => onStart(event.detail)));
     // The table of modules is not waited for: nodes that are there already follow it when it has come.
     load().then(
@@ -78,8 +101,11 @@ app.registerExtension({
   nodeCreated: safe("node", (node) => {
     if (!OURS.test(node.comfyClass)) return;
     preset(node);
+    entitle(node);
     if (concerned(node)) follow(node);
     if (canPreview(node)) addButton(node, complain);
+    addBrowse(node);
+    safe("model list", offerModels)(node);
   }),
 
   loadedGraphNode: safe("loaded node", (node) => {

@@ -6,6 +6,8 @@ import { call } from "./http.js";
 import { complain } from "./paste.js";
 import { canPreview, preview } from "./preview.js";
 import { report } from "./safe.js";
+import { stored } from "./sliders.js";
+import { tell } from "./tell.js";
 import { t } from "./words.js";
 
 const SUBMITS = ["ImgOpenRemoteSubmit", "ImgOpenGenerate"];
@@ -47,7 +49,7 @@ async function copyNode(node, format) {
     app.extensionManager?.toast?.add({
       severity: "warn",
       summary: "Img Open",
-      detail: notices.slice(0, 6).join("\n"),
+      detail: notices.slice(0, 6).map((text) => tell(text)).join("\n"),
       life: 8000,
     });
   }
@@ -66,7 +68,7 @@ export function collect(node) {
 function part(node) {
   const widgets = {};
   for (const widget of node.widgets ?? []) {
-    if (widget.serialize !== false && widget.type !== "button") widgets[widget.name] = widget.value;
+    if (widget.serialize !== false && widget.type !== "button") widgets[widget.name] = stored(widget);
   }
   const wired = (node.inputs ?? []).filter((input) => input.link != null).map((input) => input.name);
   const pictures = {};

@@ -115,13 +115,46 @@ function typing(target) {
   return target instanceof Element && Boolean(target.closest("input, textarea, [contenteditable=true]"));
 }
 
+/** Pastes that were looked at and are the host's. */
+const passed = new WeakSet();
+
 function onPaste(event) {
-  if (typing(event.target)) return;
+  if (typing(event.target) || passed.has(event)) return;
   const text = event.clipboardData?.getData("text/plain") ?? "";
-  if (!text || !isRequest(text)) return;
+  if (text && isRequest(text)) {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    orComplain(place({ text }));
+    return;
+  }
+  const picture = setting("ImgOpen.TakePictures") !== false && pngOf(event.clipboardData);
+  if (!picture || picture.size > LONGEST) return;
+  // Reading the picture takes a moment, and the host would not wait: it gets the same paste again afterwards.
+  const again = copyOf(event);
   event.preventDefault();
   event.stopImmediatePropagation();
-  orComplain(place({ text }));
+  orComplain(pastePicture(picture, again, event.target));
+}
+
+/** The picture in the clipboard, if it is a PNG. */
+function pngOf(data) {
+  return [...(data?.files ?? [])].find((file) => file.type === "image/png") ?? null;
+}
+
+/** The same paste as a new event; the clipboard of the first one can only be read while that one is handled. */
+function copyOf(event) {
+  const data = new DataTransfer();
+  for (const file of event.clipboardData.files) data.items.add(file);
+  for (const type of event.clipboardData.types) {
+    if (type !== "Files") data.setData(type, event.clipboardData.getData(type));
+  }
+  return new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
+}
+
+async function pastePicture(picture, again, target) {
+  if (await safe("pasted picture", webUiPicture)(picture)) return placeFile(picture);
+  passed.add(again);
+  (target?.isConnected ? target : document).dispatchEvent(again);
 }
 
 function onDrop(event) {

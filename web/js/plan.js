@@ -2,11 +2,14 @@
 
 import { app } from "../../../scripts/app.js";
 import { report } from "./safe.js";
+import { tell } from "./tell.js";
 import { t } from "./words.js";
 
 const GAP_X = 60;
 const GAP_Y = 50;
 const TITLE = 30;
+const READABLE = 0.62; // below that the host leaves out the words
+const MARGIN = 80; // pixels of the screen, for the host's own bars
 
 /**
  * @param {{nodes: any[], links: string[][], notices: string[]}} plan
@@ -77,7 +80,7 @@ function makeNote(graph, notices) {
   if (!note) return null;
   graph.add(note);
   note.title = t("Img Open request");
-  const lines = notices.map((text) => `- ${text.replace(/([*_`<])/g, "\\$1")}`);
+  const lines = notices.map((text) => `- ${tell(text).replace(/([*_`<])/g, "\\$1")}`);
   if (note.widgets?.[0]) note.widgets[0].value = [`**${t("What could not be taken over")}**`, "", ...lines].join("\n");
   note.size = [420, Math.min(420, 110 + 44 * notices.length)];
   return note;
@@ -132,9 +135,10 @@ export function show(nodes) {
   const ratio = window.devicePixelRatio || 1;
   const width = canvas.canvas.width / ratio;
   const height = canvas.canvas.height / ratio;
-  const scale = Math.min(1, (width - 160) / (right - left), (height - 160) / (bottom - top));
-  canvas.ds.scale = Math.max(scale, 0.2);
-  canvas.ds.offset[0] = -left + (width / canvas.ds.scale - (right - left)) / 2;
-  canvas.ds.offset[1] = -top + (height / canvas.ds.scale - (bottom - top)) / 2;
+  const fitting = Math.min(1, (width - 160) / (right - left), (height - 160) / (bottom - top));
+  const scale = (canvas.ds.scale = Math.max(fitting, READABLE));
+  // In the middle; what is too large for that begins at the upper left corner.
+  canvas.ds.offset[0] = -left + Math.max((width / scale - (right - left)) / 2, MARGIN / scale);
+  canvas.ds.offset[1] = -top + Math.max((height / scale - (bottom - top)) / 2, MARGIN / scale);
   canvas.setDirty?.(true, true);
 }

@@ -74,6 +74,12 @@ export function onText(detail) {
   if (id.startsWith(MAP)) say("progress_text", { ...detail, nodeId: id.slice(MAP.length) });
 }
 
+/** The event of a failure, at the node itself where it was the node's preview that failed. */
+export function ofNode(detail) {
+  const id = String(detail?.node_id ?? "");
+  return id.startsWith(MAP) ? { ...detail, node_id: id.slice(MAP.length) } : detail;
+}
+
 /** The host said that a node has run. */
 export function onExecuted(detail) {
   const job = waiting.get(detail.prompt_id);

@@ -3,7 +3,9 @@
 import { app } from "../../../scripts/app.js";
 import { el, style } from "./dom.js";
 import { call } from "./http.js";
+import { profileForm } from "./profile_form.js";
 import { setSetting, setting } from "./settings.js";
+import { tell as said } from "./tell.js";
 import { t } from "./words.js";
 
 /** The element for the settings page. */
@@ -27,7 +29,7 @@ async function refresh(root) {
 }
 
 function entry(root, profile) {
-  const told = el("div", { class: profile.ready ? "dim" : "bad", style: "flex-basis: 100%" }, profile.problem);
+  const told = el("div", { class: profile.ready ? "dim" : "bad", style: "flex-basis: 100%" }, said(profile.problem));
   const act = (text, work, enabled = true) =>
     el("button", { type: "button", disabled: !enabled, onclick: () => work().catch((error) => tell(told, error)) }, text);
   const facts = [
@@ -65,7 +67,7 @@ async function test(profile, told) {
     told.className = "good";
     told.textContent = t("It works. Models: {models}, {seconds} s.", result);
   } else {
-    tell(told, new Error(`${result.message} ${result.hint}`));
+    tell(told, new Error(said(result.message, result.hint)));
   }
 }
 
@@ -84,72 +86,7 @@ export async function confirmed(message) {
 }
 
 function edit(root, profile) {
-  const field = (name, more = {}) => el("input", { name, autocomplete: "off", spellcheck: false, ...more });
-  const keep = t(profile?.has_keys ? "leave empty to keep" : "none for a gateway on this machine");
-  const inputs = {
-    name: field("name", { value: profile?.name ?? "", readOnly: Boolean(profile), required: true }),
-    base_url: field("base_url", { value: profile?.base_url ?? "", placeholder: "https://", required: true }),
-    key_id: field("key_id", { placeholder: keep }),
-    key_secret: field("key_secret", { type: "password", autocomplete: "new-password", placeholder: keep }),
-    storage: choice("storage", ["", "inline", "s3", "served", "none"], profile?.storage),
-    spend_limit_images: field("spend_limit_images", { type: "number", min: 0, value: profile?.spend_limit_images ?? 1000 }),
-    max_concurrent: field("max_concurrent", { type: "number", min: 1, value: profile?.max_concurrent ?? 16 }),
-  };
-  const labels = {
-    name: "name",
-    base_url: "address",
-    key_id: "key id",
-    key_secret: "key secret",
-    storage: "storage",
-    spend_limit_images: "images per day",
-    max_concurrent: "tasks at once",
-  };
-  const told = el("div", { class: "bad", style: "grid-column: 1 / 3" });
-  const rows = Object.entries(inputs).flatMap(([name, input]) => [el("label", {}, t(labels[name])), input]);
-  const buttons = el(
-    "div",
-    { style: "grid-column: 1 / 3; display: flex; gap: 6px" },
-    el("button", { type: "submit" }, t("save")),
-    el("button", { type: "button", onclick: () => refresh(root) }, t("cancel")),
-  );
-  const form = el("form", { autocomplete: "off" }, ...rows, told, buttons);
-  form.addEventListener("keydown", (event) => event.stopPropagation()); // the canvas has keys of its own
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    try {
-      await save(profile, inputs);
-      await refresh(root);
-    } catch (error) {
-      tell(told, error);
-    } finally {
-      inputs.key_id.value = inputs.key_secret.value = "";
-    }
-  });
-  root.replaceChildren(form);
-}
-
-async function save(profile, inputs) {
-  const kept = {};
-  for (const name of ["dialect", "deadline_s", "per_minute", "allow_private_results", "auto_remote"]) {
-    if (profile && profile[name] !== undefined) kept[name] = profile[name];
-  }
-  await call("POST", "/img_open/profiles", {
-    ...kept,
-    name: inputs.name.value.trim(),
-    base_url: inputs.base_url.value.trim(),
-    key_id: inputs.key_id.value,
-    key_secret: inputs.key_secret.value,
-    storage: inputs.storage.value,
-    spend_limit_images: Number(inputs.spend_limit_images.value),
-    max_concurrent: Number(inputs.max_concurrent.value),
-  });
-}
-
-function choice(name, values, chosen) {
-  const options = values.map((value) =>
-    el("option", { value, selected: value === (chosen ?? "") }, value || t("usual for the server")),
-  );
-  return el("select", { name }, ...options);
+  root.replaceChildren(profileForm(profile, () => refresh(root)));
 }
 
 /** The profile combos of nodes learn new names without a reload of the page. */

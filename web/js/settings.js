@@ -17,10 +17,10 @@ export async function setSetting(id, value) {
 }
 
 /**
- * What the host is to show; `panel` makes the element of the profiles.
+ * What the host is to show; `panel` makes the element of the profiles, `retitle` follows the setting of titles.
  * @returns {any[]}
  */
-export function definitions(panel) {
+export function definitions(panel, retitle) {
   return [
     {
       id: "ImgOpen.Profiles",
@@ -48,10 +48,24 @@ export function definitions(panel) {
       defaultValue: "steps",
     },
     {
+      id: "ImgOpen.Titles",
+      category: [CATEGORY, "Img Open nodes", "Titles"],
+      name: "Titles of inputs",
+      tooltip: "In ComfyUI's language, with the API's own word beside it, or in English.",
+      type: "combo",
+      options: [
+        { text: "host", value: "host" },
+        { text: "both", value: "both" },
+        { text: "english", value: "english" },
+      ],
+      defaultValue: "host",
+      onChange: () => setTimeout(safe("titles", retitle)),
+    },
+    {
       id: "ImgOpen.TakePictures",
       category: [CATEGORY, "Img Open nodes", "TakePictures"],
       name: "Web-UI pictures become Img Open nodes",
-      tooltip: "A dropped or opened PNG of the web UI becomes Img Open nodes. Off: ComfyUI's own import.",
+      tooltip: "A dropped, opened or pasted PNG of the web UI becomes Img Open nodes. Off: ComfyUI's own import.",
       type: "boolean",
       defaultValue: true,
     },

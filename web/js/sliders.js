@@ -1,8 +1,11 @@
 // A module's sliders on the nodes that have them: label, range, step, default, tooltip, and none where the module
 // has none. Values and widget order are never touched by loading; without this file a workflow is the same.
+//
+// -1 in a workflow means "not set". Such a slider shows the module's own default, and -1 is still what is stored and
+// sent as long as nobody moves it.
 
 import { call } from "./http.js";
-import { report, safe } from "./safe.js";
+import { afterMethod, report, safe } from "./safe.js";
 import { t } from "./words.js";
 
 export const NAMES = ["processor_res", "threshold_a", "threshold_b"];
@@ -10,8 +13,12 @@ const NUMBER_OPTIONS = ["min", "max", "step", "step2", "precision", "round"];
 
 /** Modules by name, label and older names; filled by `load`. */
 const modules = new Map();
-/** What the host gave each widget: WeakMap<widget, {label, tooltip, options}>. */
-const given = new WeakMap();
+// Marks are properties of the widgets: the newer front-ends hand out the same widget as different objects (proxies).
+/** What the host gave a widget: {label, tooltip, options}. */
+const GIVEN = "imgOpenGiven";
+/** The default that a slider shows which is not set; else undefined. */
+const SHOWS = "imgOpenShows";
+const UNSET = -1;
 
 /** Fetch the table once. */
 export async function load() {
@@ -43,10 +50,51 @@ export function follow(node) {
   const configure = node.onConfigure;
   node.onConfigure = function (...args) {
     const result = configure?.apply(this, args);
-    safe("sliders: node loaded", () => apply(node, false))();
+    safe("sliders: node loaded", () => {
+      keepGiven(node, args[0]);
+      apply(node, false);
+    })();
     return result;
   };
+  afterMethod(node, "onSerialize", "sliders: node saved", ([data]) => keepUnset(node, data));
+  for (const widget of node.widgets) {
+    if (!NAMES.includes(widget.name)) continue;
+    widget.serializeValue = () => stored(widget);
+    const moved = widget.callback;
+    widget.callback = function (value, ...rest) {
+      if (value !== UNSET) {
+        widget[SHOWS] = undefined; // what is set is stored, be it the default
+        return moved?.call(this, value, ...rest);
+      }
+      widget.value = UNSET; // a program says "not set"; the host would force it into the slider's range
+      return safe("sliders: not set", () => apply(node, false))();
+    };
+  }
   apply(node, false);
+}
+
+/** What a workflow or a request holds for a widget: -1 for a slider that is not set. */
+export function stored(widget) {
+  return widget[SHOWS] !== undefined && widget[SHOWS] === widget.value ? UNSET : widget.value;
+}
+
+/** A file that holds the default itself does set the slider. */
+function keepGiven(node, data) {
+  node.widgets.forEach((widget, index) => {
+    const value = data?.widgets_values_named?.[widget.name] ?? data?.widgets_values?.[index];
+    if (value !== undefined && value !== UNSET) widget[SHOWS] = undefined;
+  });
+}
+
+/** Write -1 for sliders that are not set: the host saves what the widgets show. */
+function keepUnset(node, data) {
+  node.widgets.forEach((widget, index) => {
+    if (stored(widget) === widget.value) return;
+    // No button of the pack stands before a slider, so that the place among all widgets is that among the saved ones.
+    if (data.widgets_values?.[index] === widget.value) data.widgets_values[index] = UNSET;
+    const named = data.widgets_values_named; // from front-end 1.5x on, beside the list
+    if (named && widget.name in named) named[widget.name] = UNSET;
+  });
 }
 
 /**
@@ -72,11 +120,13 @@ export function apply(node, chosen) {
 }
 
 function restore(widget) {
-  const kept = given.get(widget);
+  widget.value = stored(widget);
+  widget[SHOWS] = undefined;
+  const kept = widget[GIVEN];
   if (!kept) {
     const options = {};
     for (const name of NUMBER_OPTIONS) options[name] = widget.options?.[name];
-    given.set(widget, { label: widget.label, tooltip: widget.tooltip, options });
+    widget[GIVEN] = { label: widget.label, tooltip: widget.tooltip, options };
     return;
   }
   widget.label = kept.label;
@@ -88,7 +138,7 @@ function restore(widget) {
 function describe(widget, module, slider, chosen) {
   if (!slider?.visible) {
     hide(widget, true);
-    if (chosen && widget.name !== "processor_res") widget.value = -1;
+    if (chosen && widget.name !== "processor_res") widget.value = UNSET;
     return;
   }
   const label = t(slider.label);
@@ -112,6 +162,10 @@ function describe(widget, module, slider, chosen) {
     round: whole && widget.name !== "processor_res" ? 1 : slider.step,
   });
   if (chosen) widget.value = slider.default;
+  if (widget.value !== UNSET) return;
+  widget.value = slider.default;
+  widget[SHOWS] = slider.default;
+  widget.tooltip += ` ${t("Not set: shown is the default {value}, stored is -1.", { value: slider.default })}`;
 }
 
 function decimals(step) {

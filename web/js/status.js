@@ -4,6 +4,8 @@
 import { app } from "../../../scripts/app.js";
 import { copy } from "./copy.js";
 import { call } from "./http.js";
+import { complain } from "./paste.js";
+import { offerRemedy } from "./remedies.js";
 import { report } from "./safe.js";
 import { openSettings } from "./settings.js";
 import { openTasks } from "./tasks.js";
@@ -14,14 +16,15 @@ const SEEDS = /^seeds (.+)$/m;
 /** @type {[RegExp, string, () => void][]} */
 const ACTIONS = [
   [/(ProfileError|Unauthorized)$/, "open profiles", openSettings],
-  [/MissingModel$/, "copy: img-open models pull", () => copy("img-open models pull")],
   [/(TaskUncertain|TaskTimeout|TaskFailed|NetworkError|ServerError|Busy)$/, "open tasks", openTasks],
 ];
 
-function nodeOf(id) {
+/** The node of the pack with this id (also "7:3" inside a group), or null. */
+export function nodeOf(id) {
   const graph = app.graph;
   const plain = String(id).split(":").pop();
-  return graph?.getNodeById?.(Number(plain)) ?? graph?.getNodeById?.(plain) ?? null;
+  const node = graph?.getNodeById?.(Number(plain)) ?? graph?.getNodeById?.(plain) ?? null;
+  return String(node?.comfyClass).startsWith("ImgOpen") ? node : null;
 }
 
 /** A button under the node's widgets that no workflow stores; an empty text takes it away. */
@@ -50,11 +53,11 @@ function showSeeds(node, seeds) {
 
 /** A text for a node arrived; the summary at the end names the task, or the seeds of a run on this machine. */
 export async function onText(detail) {
-  const text = String(detail?.text ?? "");
+  const text = String(detail?.imgOpenSaid ?? detail?.text ?? "");
   const found = TASK.exec(text);
   const here = found ? null : SEEDS.exec(text);
   const node = (found || here) && nodeOf(detail.nodeId);
-  if (!node || !String(node.comfyClass).startsWith("ImgOpen")) return;
+  if (!node) return;
   try {
     clear(node);
     if (here) showSeeds(node, here[1]);
@@ -75,16 +78,22 @@ export async function onText(detail) {
 /** A node of the pack failed: offer what helps. */
 export function onError(detail) {
   const node = nodeOf(detail?.node_id);
-  if (!node || !String(node.comfyClass).startsWith("ImgOpen")) return;
+  if (!node) return;
   const type = String(detail.exception_type ?? "");
   const action = ACTIONS.find(([pattern]) => pattern.test(type));
   clear(node);
-  if (action) button(node, NAMES[3], t(action[1]), action[2]);
-  node.setDirtyCanvas?.(true, true);
+  let shown = false;
+  const show = (text, press) => {
+    if (shown && !node.widgets.some((widget) => widget.name === NAMES[3])) return; // a new run took it away
+    shown = true;
+    button(node, NAMES[3], text, () => (async () => press())().catch(complain));
+    node.setDirtyCanvas?.(true, true);
+  };
+  if (!offerRemedy(node, detail, show) && action) show(t(action[1]), action[2]);
 }
 
 /** A new run begins: what the last one offered is over. */
 export function onStart(detail) {
   const node = nodeOf(detail);
-  if (node && String(node.comfyClass).startsWith("ImgOpen")) clear(node);
+  if (node) clear(node);
 }

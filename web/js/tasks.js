@@ -9,13 +9,16 @@ import { build, show } from "./plan.js";
 import { confirmed } from "./profiles.js";
 import { report, safe } from "./safe.js";
 import { VirtualList } from "./tasks_list.js";
-import { t } from "./words.js";
+import { tell } from "./tell.js";
+import { language, t } from "./words.js";
 
 export const TAB = "img-open-tasks";
 const ROW = 92;
 const EVERY = 1500; // milliseconds
 const OPEN = ["prepared", "submitted", "running", "uncertain"];
 const STATES = [...OPEN, "done", "failed", "cancelled", "lost"];
+const BAD = ["failed", "uncertain", "lost"];
+const NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="; // one clear pixel
 
 /** Register the tab. */
 export function registerTasks() {
@@ -82,6 +85,7 @@ class TasksPanel {
       if (told || running || Object.keys(before).length) this.draw();
     } catch (error) {
       report("tasks: refresh", error);
+      this.empty.hidden = false;
       this.empty.textContent = error.message;
     } finally {
       this.busy = false;
@@ -92,47 +96,37 @@ class TasksPanel {
     const wanted = this.state.value;
     const shown = wanted ? this.tasks.filter((task) => task.state === wanted) : this.tasks;
     this.count.textContent = t("tasks: {count}", { count: shown.length });
+    this.empty.hidden = this.tasks.length > 0;
     this.empty.textContent = this.tasks.length ? "" : t("No tasks yet. Remote Submit files every request here.");
     this.list.set(shown);
   }
 
-  /** A row; the old one is kept while nothing on it has changed. */
+  /** A row. While only its progress changes it is kept, so that nobody's click misses its button. */
   row(task, old) {
+    const key = JSON.stringify(task);
     const live = this.progress[task.id];
-    const key = JSON.stringify([task, live]);
-    if (old?.dataset.key === key) return old;
+    if (old?.dataset.key === key) {
+      showProgress(old, task, live);
+      return old;
+    }
     const row = el("div", { class: "imgopen-row", "data-task": task.task_id, "data-state": task.state },
-      this.picture(task, old), el("div", { class: "body" }, ...this.lines(task, live)));
+      this.picture(task, old),
+      el("div", { class: "body" },
+        el("div", { class: "line", title: task.prompt }, task.prompt || task.operation || task.task_id),
+        el("div", { class: "line imgopen-state" }),
+        el("div", { class: "line dim", title: task.task_id }, facts(task)),
+        el("div", { class: "imgopen-bar", hidden: true }, el("i")),
+        el("div", { class: "acts" }, ...this.actions(task))));
     row.dataset.key = key;
+    showProgress(row, task, live);
     return row;
   }
 
   picture(task, old) {
-    if (!task.made) return el("div", { class: "imgopen-thumb" });
+    const before = old?.querySelector("img.imgopen-done");
+    if (!task.made) return el("img", { class: "imgopen-thumb", alt: "", src: NO_PICTURE });
     const src = address(`/img_open/tasks/${task.id}/thumbnail`);
-    const before = old?.querySelector("img");
-    return before ?? el("img", { class: "imgopen-thumb", src, alt: "", loading: "lazy" });
-  }
-
-  lines(task, live) {
-    const when = new Date(task.changed * 1000).toLocaleString();
-    const stage = live?.stage ? t(live.stage) : "";
-    const percent = typeof live?.fraction === "number" ? `${Math.round(live.fraction * 100)} %` : "";
-    const state = [t(task.state), stage, percent].filter(Boolean).join(" \u00b7 ");
-    const message = live?.error || task.message;
-    const bad = ["failed", "uncertain", "lost"].includes(task.state) || live?.error;
-    const lines = [
-      el("div", { class: "line", title: task.prompt }, task.prompt || task.operation || task.task_id),
-      el("div", { class: bad ? "line bad" : "line", title: message }, [state, message].filter(Boolean).join(": ")),
-      el("div", { class: "line dim", title: task.task_id }, `${task.profile} \u00b7 ${when} \u00b7 ${task.task_id}`),
-    ];
-    if (OPEN.includes(task.state) && percent) {
-      const bar = el("i");
-      bar.style.width = percent.replace(" ", "");
-      lines.push(el("div", { class: "imgopen-bar" }, bar));
-    }
-    lines.push(el("div", { class: "acts" }, ...this.actions(task)));
-    return lines;
+    return before ?? el("img", { class: "imgopen-thumb imgopen-done", src, alt: "", loading: "lazy" });
   }
 
   actions(task) {
@@ -177,6 +171,41 @@ class TasksPanel {
       complain(error);
     }
   }
+}
+
+function facts(task) {
+  const when = new Date(task.changed * 1000).toLocaleString(language() === "zh" ? "zh-CN" : undefined,
+    { month: "numeric", day: "numeric", hour: "2-digit", minute: "2-digit" });
+  return `${task.profile} \u00b7 ${when} \u00b7 ${task.task_id}`;
+}
+
+/** State, stage, percentage, elapsed time, the server's words, and the intermediate picture. */
+function showProgress(row, task, live) {
+  const open = OPEN.includes(task.state);
+  const percent = open && typeof live?.fraction === "number" ? `${Math.round(live.fraction * 100)} %` : "";
+  const stage = t((task.state === "running" && live?.stage) || task.state); // the server's word says more
+  const elapsed = open && live?.elapsed ? duration(live.elapsed) : "";
+  const told = live?.error || task.message || (open && !percent ? live?.desc : "") || "";
+  const line = row.querySelector(".imgopen-state");
+  const message = tell(told);
+  line.className = `line imgopen-state${BAD.includes(task.state) || live?.error ? " bad" : ""}`;
+  line.title = message;
+  const state = [stage, percent, elapsed].filter(Boolean).join(" \u00b7 ");
+  line.textContent = [state, message].filter(Boolean).join(language() === "zh" ? "\uff1a" : ": ");
+  const bar = row.querySelector(".imgopen-bar");
+  bar.hidden = !percent;
+  bar.firstChild.style.width = percent.replace(" ", "");
+  const picture = row.querySelector("img.imgopen-thumb:not(.imgopen-done)");
+  const source = (open && live?.picture) || NO_PICTURE;
+  if (picture && picture.src !== source) picture.src = source;
+}
+
+/** "42 s", "3 min 5 s", "2 h 10 min". */
+function duration(seconds) {
+  const whole = Math.floor(seconds);
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  if (hours) return t("{hours} h {minutes} min", { hours, minutes });
+  return minutes ? t("{minutes} min {count} s", { minutes, count: whole % 60 }) : t("{count} s", { count: whole });
 }
 
 /** As high as the window leaves room. The host's own box grows with what is in it, and a list that never

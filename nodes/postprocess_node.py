@@ -1,4 +1,4 @@
-"""ImgOpenFinish: what recolor and inpaint_only units do to the decoded pictures."""
+"""ImgOpenPostprocess: what recolor and inpaint_only units do to the decoded pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..base.errors import Cancelled, InvalidRequest
 from ..preprocessors.postprocess import needs_post_process, post_process
 from .controlnet_apply import linked_pictures
 from .host import Bar, HostRuntime, stop_node
-from .local_tables import FINISH
+from .local_tables import POSTPROCESS
 from .schema import schema
 from .units import WiredUnit, chain
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from ..controlnet.unit import ControlNetUnit
 
 
-class ImgOpenFinish(io.ComfyNode):
+class ImgOpenPostprocess(io.ComfyNode):
     """Unit by unit, in their order; units without such a step change nothing."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return schema(FINISH)
+        return schema(POSTPROCESS)
 
     @classmethod
     async def execute(cls, **inputs: Any) -> io.NodeOutput:

@@ -1,0 +1,22 @@
+"""Where the host's runtime keeps networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Facts = dict[str, Any]
+
+
+def test_sessions_outlive_a_call_and_the_one_not_used_for_longest_goes(host_facts: Facts) -> None:
+    assert host_facts["same"] == [True] * 4
+    assert host_facts["kept"]
+    assert host_facts["let go"]
+    assert host_facts["built"] == ["s0", "s1", "s2", "s3", "s4", "s1 again"]
+
+
+def test_torch_networks_are_built_once(host_facts: Facts) -> None:
+    assert host_facts["network"]
+
+
+def test_a_processor_computes_in_full_precision(host_facts: Facts) -> None:
+    assert host_facts["half"] == ""

@@ -1,0 +1,70 @@
+// What a node offers after an error, as a button that does it: the missing weights, the models there are, the
+// task that goes on at the server. Other errors lead to the panel that helps (status.js).
+
+import { app } from "../../../scripts/app.js";
+import { call } from "./http.js";
+import { browse, targets } from "./model_fields.js";
+import { tell } from "./tell.js";
+import { t } from "./words.js";
+
+const EVERY = 1000; // milliseconds
+const GOES_ON = /(TaskTimeout|NetworkError|ServerError)$/;
+
+/** The key of the annotator weight that an error text names, or "". */
+export function missingWeight(text) {
+  return / models pull ([a-z][\w-]*)/.exec(text)?.[1] ?? "";
+}
+
+/** The id of the task that an error text names, or "". */
+export function namedTask(text) {
+  return (/\bio-[0-9a-f]{32}\b/.exec(text) ?? /\b[Tt]ask ([\w.:-]*\w)/.exec(text)?.slice(1))?.[0] ?? "";
+}
+
+/**
+ * Offer what helps.
+ * @param {any} node
+ * @param {{exception_type?: string, exception_message?: string}} detail the host's event
+ * @param {(text: string, press: () => any) => void} show puts text and action on the node's button
+ * @returns {boolean} whether there is something
+ */
+export function offerRemedy(node, detail, show) {
+  const type = String(detail.exception_type ?? "");
+  const text = String(detail.exception_message ?? "");
+  if (/MissingModel$/.test(type)) {
+    const key = missingWeight(text);
+    if (key) offerWeights(key, show);
+    else if (Object.keys(targets(node)).length) show(t("browse models"), () => browse(node));
+    else return false;
+    return true;
+  }
+  const task = GOES_ON.test(type) ? namedTask(text) : "";
+  if (task) show(t("re-attach the task"), () => attach(task, show));
+  return Boolean(task);
+}
+
+function offerWeights(key, show) {
+  const press = async () => (await import("./models_pull.js")).pullWeights(key, show);
+  show(t("pull weights: {key}", { key }), press);
+}
+
+/** Wait for a task in the background; its pictures come into the journal, and the next run takes them from there. */
+async function attach(task, show) {
+  const path = `/img_open/tasks/${encodeURIComponent(task)}`;
+  const again = () => attach(task, show);
+  const { id } = await call("POST", `${path}/action`, { action: "attach" });
+  for (;;) {
+    const [{ state }, progress] = await Promise.all([call("GET", path), call("GET", "/img_open/progress")]);
+    const live = progress[id] ?? {};
+    if (state === "done") {
+      show(t("attached: run again for the pictures"), () => app.queuePrompt(0));
+      return;
+    }
+    if (live.error || !["submitted", "running", "uncertain"].includes(state)) {
+      show(t("re-attach the task"), again);
+      throw new Error(live.error ? tell(live.error) : t(state));
+    }
+    const percent = typeof live.fraction === "number" ? ` ${Math.round(live.fraction * 100)} %` : "";
+    show(`${t("attaching")}${percent}`, () => {});
+    await new Promise((done) => setTimeout(done, EVERY));
+  }
+}
