@@ -35,7 +35,7 @@ class Part:
     advice: str = ""
 
 
-_STANDALONE = 'in a Python of its own, never in ComfyUI\'s: pip install ".[standalone]" in the pack\'s folder'
+_STANDALONE = "in a Python of its own, never in ComfyUI's: pip install \".[standalone]\" in the pack's folder"
 
 PARTS = (
     Part("requests", "requests", "everything remote"),

@@ -234,8 +234,9 @@ class Submitter:
         self._journal.set_state(task.row_id, "uncertain", why)
         return TaskUncertain(
             f"Task {task.task_id} may or may not be running at {task.server}: {why}",
-            "It is not submitted again by itself. You decide, in the sidebar Img Open tasks or with "
-            f"`{command(f'tasks resume {task.task_id} --out DIR')}`: resume (or running the request again) "
-            "looks it up once more; retry has it submitted again, which may be paid twice; drop forgets it.",
+            "It is not submitted again by itself. You decide, in the sidebar Img Open tasks or by command: "
+            f"`{command(f'tasks resume {task.task_id} --out DIR')}` (or running the request again) looks it "
+            "up once more; `tasks retry` has it submitted again, which may be paid twice; `tasks drop` "
+            "forgets it.",
             task_id=task.task_id,
         )

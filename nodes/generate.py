@@ -73,8 +73,8 @@ def where(run_on: str, request: Request, facts: HostFacts, profile: str) -> tupl
         return "remote", f"auto: {missing[0].message} So the request goes to {profile}."
     raise MissingModel(
         f"{missing[0].message} The profile {profile} may not be used without asking.",
-        f"{missing[0].hint} Or set run_on to remote, or allow it: Settings > Img Open > profile {profile} > auto "
-        f"nodes may choose this server, or `{command(f'profile change {profile} --auto-remote')}`.",
+        f"{missing[0].hint} Or set run_on to remote, or allow it: Settings > Img Open > profile {profile} > "
+        f"auto nodes may choose this server, or `{command(f'profile change {profile} --auto-remote')}`.",
     )
 
 

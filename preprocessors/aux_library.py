@@ -35,7 +35,8 @@ def aux_class(file: str, name: str) -> Any:
     except Exception as error:
         raise MissingDependency(
             f"controlnet-aux cannot give {file}.{name}: {type(error).__name__}: {error}.",
-            f"The pack is written for controlnet-aux 0.0.10: {pip('install --no-deps controlnet-aux==0.0.10')}",
+            "The pack is written for controlnet-aux 0.0.10: "
+            f"{pip('install --no-deps controlnet-aux==0.0.10')}",
             package="controlnet_aux",
         ) from error
 

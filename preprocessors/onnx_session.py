@@ -35,6 +35,7 @@ def open_session(path: Path, runtime: Runtime) -> Any:
     except Exception as error:  # onnxruntime has a class of errors per status code
         raise MissingModel(
             f"The weight file {path} cannot be read: {str(error).splitlines()[0][:200]}",
-            f"Delete it and fetch it again: the node's download button, or `{command('models pull MODULE')}`.",
+            "Delete it and fetch it again: the node's download button, or "
+            f"`{command('models pull MODULE')}`.",
             file=str(path),
         ) from error
