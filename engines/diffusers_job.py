@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..a1111.img2img import img2img_steps, latent_mask
@@ -220,16 +220,12 @@ class Job:
         generators: list[Any],
         keep: Callable[[Any], Any] | None = None,
     ) -> Any:
-        shared = self._guides[run.hires]
-        guidance = Guidance(
-            shared.unet,
-            shared.encoder,
-            shared.prompts,
-            shared.control,
-            shared.cfg,
-            shared.prediction,
-            [*shared.blends, *([keep] if keep else [])],
-        )
+        guidance = self._guides[run.hires]
+        if keep is not None and self._set.plan.spec.uses_timesteps:
+            # DDIM, PLMS and UniPC: the web UI replaces what the network gets, not what it predicts.
+            guidance = replace(guidance, before=keep)
+        elif keep is not None:
+            guidance = replace(guidance, blends=[*guidance.blends, keep])
         return sample(guidance, schedule, latents, generators, self._previews, self._set.check)
 
     def _schedule(self, run: Pass, seeds: list[int]) -> Schedule:

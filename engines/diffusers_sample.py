@@ -27,6 +27,7 @@ class Guidance:
         cfg: guidance scale.
         prediction: what the network predicts: `epsilon`, `v_prediction` or `sample`.
         blends: applied in turn to the predicted picture (latents (B, 4, h, w)) after every call.
+        before: applied to what the network gets, latents of unit variance (B, 4, h, w); None: nothing.
     """
 
     unet: Any
@@ -36,6 +37,7 @@ class Guidance:
     cfg: float
     prediction: str
     blends: list[Blend] = field(default_factory=list[Blend])
+    before: Blend | None = None
 
 
 def sample(
@@ -66,9 +68,13 @@ def sample(
     for call, (timestep, sigma) in enumerate(schedule.calls):
         check()
         scaled = scheduler.scale_model_input(latents, timestep)
-        output = predict(guidance, call, scaled, timestep)
-        picture = to_picture(output, scaled, sigma, guidance.prediction)
-        if guidance.blends:
+        given = scaled if guidance.before is None else guidance.before(scaled)
+        output = predict(guidance, call, given, timestep)
+        picture = to_picture(output, given, sigma, guidance.prediction)
+        if guidance.before is not None:
+            # The sampler goes on from its own latents, by the noise found in what the network got.
+            picture = picture + (scaled - given) / _parts(sigma)[0]
+        if guidance.blends or guidance.before is not None:
             for blend in guidance.blends:
                 picture = blend(picture)
             output = from_picture(picture, scaled, sigma, guidance.prediction)

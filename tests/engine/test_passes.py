@@ -81,6 +81,21 @@ def test_a_mask_keeps_what_is_black_in_it(run, body, pictures, right_half, fill)
     assert np.array_equal(other[:, 48:], photo[:, 48:])
 
 
+@pytest.mark.parametrize(("sampler", "replaced"), [("DDIM", True), ("UniPC", True), ("Euler", False)])
+def test_samplers_over_timesteps_show_the_network_the_kept_part_without_noise(
+    run, body, pictures, right_half, square_link, unet, spy, sampler, replaced
+):
+    calls = spy(unet)
+    always_on = {"image_link": square_link, "mask_link": right_half}
+    fields = {"width": 96, "height": 80, "mask_blur": 0, "inpaint_full_res": False, "inpainting_fill": 1}
+    run(body(always_on=always_on, sampler_index=sampler, steps=6, denoising_strength=0.6, **fields))
+    given = torch.stack([args[0][0] for args in calls.inputs])
+    assert len(given) > 2
+    kept, painted = given[..., : given.shape[-1] // 2], given[..., given.shape[-1] // 2 :]
+    assert torch.equal(kept[0], kept[-1]) is replaced, "the very picture in every call"
+    assert not torch.equal(painted[0], painted[-1])
+
+
 def test_only_masked_repaints_a_crop_and_returns_the_whole_picture(run, body, pictures, square):
     mask = np.zeros((80, 96), np.uint8)
     mask[30:50, 40:60] = 255

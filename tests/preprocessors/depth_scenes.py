@@ -1,7 +1,7 @@
 """Pictures and stand-in networks for the depth and normal tests, all made from whole numbers and seeds.
 
-The golden data of `tests/golden/learned/depth_normals.json` was made by running the original code on these very
-pictures, its boosting with these stand-ins in place of its two networks.
+The golden data of `tests/golden/learned/depth_normals.json` was made by running the original code on these
+very pictures, its boosting with these stand-ins in place of its two networks.
 """
 
 from __future__ import annotations
