@@ -97,6 +97,11 @@ class Submitter:
             if self._journal.get(task.row_id).state == "prepared":
                 self._journal.set_state(task.row_id, "cancelled", "stopped before it was sent")
             raise
+        except ImgOpenError as error:
+            # No picture's link, no place in the limits ...: the row says why it was never sent.
+            if self._journal.get(task.row_id).state == "prepared":
+                self._journal.mark_not_sent(task.row_id, "prepared", error.message)
+            raise
 
     def look_up(self, task: Task, cancelled: CancelledFn) -> bool | None:
         """Whether the server has the task: True (the row says `running` then), False, None = cannot tell.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +32,22 @@ _NO_MAPS = "There is no control image: the request has no unit that hands one ou
 class ImgOpenGenerate(io.ComfyNode):
     """Local: expands into nodes, for the host's cache, previews and interrupt. Remote: as Remote Submit.
 
-    There is no `fingerprint_inputs`: an unchanged node keeps its result, a random seed (-1) included.
+    An unchanged node keeps its result, except that a random seed (-1) on this machine is drawn anew.
     """
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(GENERATE, enable_expand=True)
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs: Any) -> str:
+        """Changes at every queue for run_on local with seed -1 alone: where a server may be asked (remote,
+        auto), a repeated queue must not pay again. What is wired in comes here as None.
+        """
+        values = {**GENERATE.defaults(), **inputs}
+        if values["run_on"] == "local" and values["seed"] == -1:
+            return f"drawn {time.time_ns()}"
+        return "as asked"
 
     @classmethod
     async def execute(cls, **inputs: Any) -> io.NodeOutput:
@@ -156,6 +167,7 @@ async def _remote(
         return engine.run(request, pictures=pictures, progress=progress, cancelled=cancelled, nonce=nonce)
 
     result = await watch(work, bar, "img-open-remote")
+    bar.finish(result.images)
     seeds = ",".join(str(seed) for seed in result.seeds)
     told = [
         f"run on {values['profile']}",

@@ -1,4 +1,6 @@
-"""Writes what follows from the tables: the English locale and the parameter tables of the help pages.
+"""Writes what follows from the tables: the English locale, and the pictures and parameters of the help pages.
+
+A page is read from the top in a narrow sidebar: picture, what the node does, an example, the parameters, the rest.
 
     img_open.nodes.help_pages.refresh()   or   python -m img_open.nodes.help_pages
 
@@ -9,19 +11,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-from .fields import Field, NodeTable
+from .fields import NodeTable
+from .help_parameters import bullets
 from .published import NODES
 
 ROOT = Path(__file__).resolve().parents[1]
 START, END = "<!-- parameters: generated -->", "<!-- end of parameters -->"
-_HEADS = {
-    "en": ("Input", "Type", "Default", "Meaning", "Output"),
-    "zh": ("输入", "类型", "默认值", "含义", "输出"),
-}
-_LOCALES = tuple(_HEADS)
+_LOCALES = ("en", "zh")
+_PICTURE = re.compile(r"^!\[[^\]\n]*\]\(\w+/\w+\.png\)\n\n?", re.MULTILINE)
 
 
 def english() -> dict[str, Any]:
@@ -42,35 +43,28 @@ def _words(table: NodeTable) -> dict[str, Any]:
 
 
 def parameters(table: NodeTable, words: dict[str, Any], locale: str) -> str:
-    """The tables of a help page in one language, with the markers around them."""
-    head = _HEADS[locale]
-    lines = [START, "", *_picture(table, words, locale)]
-    lines += ["| " + " | ".join(head[:4]) + " |", "| --- | --- | --- | --- |"]
-    for field in table.inputs:
-        tooltip = words["inputs"][field.id]["tooltip"]
-        lines.append(f"| `{field.id}` | {_type(field)} | {_default(field)} | {tooltip} |")
-    lines += ["", f"| {head[4]} | {head[1]} | {head[3]} |", "| --- | --- | --- |"]
-    for number, out in enumerate(table.outputs):
-        lines.append(f"| `{out.name}` | {out.socket} | {words['outputs'][str(number)]['tooltip']} |")
-    return "\n".join([*lines, "", END])
+    """Inputs and outputs on a help page in one language, with the markers around them."""
+    return "\n".join([START, "", *bullets(table, words, locale), END])
+
+
+def complete(text: str, table: NodeTable, words: dict[str, Any], locale: str) -> str:
+    """A page's text with its picture under the title and its parameters between the markers."""
+    title, _, rest = _PICTURE.sub("", text).partition("\n\n")
+    text = "\n\n".join([title, *_picture(table, words, locale), rest])
+    before, _, rest = text.partition(START)
+    return before + parameters(table, words, locale) + rest.partition(END)[2]
 
 
 def _picture(table: NodeTable, words: dict[str, Any], locale: str) -> list[str]:
     """The node as the browser test saw it (tests/browser/keep_pictures.py), where there is such a picture."""
     if not page(table, locale).with_suffix(".png").is_file():
         return []
-    return [f"![{words['display_name']}]({table.id}/{locale}.png)", ""]
+    return [f"![{words['display_name']}]({table.id}/{locale}.png)"]
 
 
 def page(table: NodeTable, locale: str) -> Path:
     """Where the help page of a node lies."""
     return ROOT / "web" / "docs" / table.id / f"{locale}.md"
-
-
-def with_parameters(text: str, tables: str) -> str:
-    """A page's text with its generated part replaced."""
-    before, _, rest = text.partition(START)
-    return before + tables + rest.partition(END)[2]
 
 
 def locale_file(locale: str) -> Path:
@@ -85,23 +79,7 @@ def refresh() -> None:
         words = json.loads(locale_file(locale).read_text("utf-8"))
         for table in NODES:
             path = page(table, locale)
-            text = with_parameters(path.read_text("utf-8"), parameters(table, words[table.id], locale))
-            path.write_text(text, "utf-8")
-
-
-def _type(field: Field) -> str:
-    return field.socket or {"int": "INT", "float": "FLOAT", "bool": "BOOLEAN", "combo": "COMBO"}.get(
-        field.kind, "STRING"
-    )
-
-
-def _default(field: Field) -> str:
-    if field.kind == "socket":
-        return "–"
-    value = str(field.default)
-    if field.kind in ("int", "float"):
-        return f"{value} ({field.minimum} … {field.maximum})"
-    return value or "–"
+            path.write_text(complete(path.read_text("utf-8"), table, words[table.id], locale), "utf-8")
 
 
 if __name__ == "__main__":

@@ -46,11 +46,22 @@ class Bar:
         self._node_id = None if node_id is None else str(node_id)
         self._bar = comfy.utils.ProgressBar(_STEPS, self._node_id)
         self._text = ""
+        self._previewed = False
 
     def show(self, fraction: float, preview: NDArray[np.uint8] | None = None) -> None:
         """Set the bar to 0..1. Raises the host's interrupt if the user asked to stop."""
+        self._previewed = self._previewed or preview is not None
         value = round(max(0.0, min(1.0, fraction)) * _STEPS)
         self._bar.update_absolute(value, _STEPS, None if preview is None else _picture(preview))
+
+    def finish(self, pictures: Sequence[NDArray[np.uint8]]) -> None:
+        """Let the first result stand where an intermediate picture was: the host leaves the last one there.
+
+        Args:
+            pictures: uint8, `(H, W, 3 or 4)`; may be empty.
+        """
+        if self._previewed and len(pictures) and pictures[0].ndim == 3:
+            self.show(1.0, pictures[0][:, :, :3])
 
     def text(self, text: str) -> None:
         """Put a text on the node; it replaces the one before."""

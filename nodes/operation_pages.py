@@ -12,11 +12,18 @@ import json
 import subprocess
 import sys
 
+from ..api.catalogue import Operation
+from ..api.operation_outputs import published_roles
 from . import help_pages
 from . import operation_page_texts as texts
 from .fields import NodeTable
 from .operation_list import FILE, as_json, published_tables
-from .operation_tables import OperationNode, chinese_words, follows, group_name, published_operations
+from .operation_tables import SD_QUERY, OperationNode, chinese_words, follows, published_operations
+
+# The stock nodes of the examples, as the host names them.
+_CHAIN_EN = ("Load Image", "Save Image", "Preview Any")
+_CHAIN_ZH = ("加载图像", "保存图像", "预览任意")
+_LOOKS = ("query_task_info_v1", "query_task_info_v2", "query_tool_task")
 
 
 def refresh() -> None:
@@ -39,7 +46,7 @@ def refresh() -> None:
 
 
 def english_page(node: OperationNode) -> str:
-    """The help page without its tables."""
+    """The help page without its picture and parameters."""
     operation, table = node.operation, node.table
     waiting = (
         texts.ASK_EN
@@ -48,16 +55,14 @@ def english_page(node: OperationNode) -> str:
         if follows(operation)
         else texts.REPLY_EN
     )
-    lines = [f"# {table.title}", "", table.description, "", f"`{operation.method} {operation.path}`", ""]
-    lines += [
-        texts.HOW_EN.format(pictures=texts.PICTURES_EN if _has_pictures(table) else "", wait=waiting),
-        "",
-    ]
-    lines += ["## Example", "", _example(table), ""]
-    if operation.unknown or operation.notes:
-        lines += ["## What the vendor's page leaves open", ""]
-        lines += [f"- {text}" for text in (*operation.unknown, *operation.notes)] + [""]
-    return "\n".join([*lines, "## Parameters", "", help_pages.START, help_pages.END]) + "\n"
+    waiting += texts.LOOK_EN if operation.id in _LOOKS else ""
+    waiting += texts.ANSWER_EN if _open_answer(operation) else ""
+    lines = [f"# {table.title}", "", table.description, ""]
+    lines += ["## Example", "", _example(table, table.title, _CHAIN_EN), ""]
+    lines += ["## Parameters", "", help_pages.START, help_pages.END, ""]
+    lines += [texts.HOW_EN.format(pictures=texts.PICTURES_EN if _has_pictures(table) else "", wait=waiting)]
+    lines[-1] += f"- {texts.OPEN[operation.id][0]}\n" if operation.id in texts.OPEN else ""
+    return "\n".join([*lines, f"The call: `{operation.method} {operation.path}`"]) + "\n"
 
 
 def chinese_page(node: OperationNode) -> str:
@@ -70,29 +75,33 @@ def chinese_page(node: OperationNode) -> str:
         if follows(operation)
         else texts.REPLY_ZH
     )
-    lines = [f"# {words['display_name']}", "", str(words["description"]), ""]
-    lines += [f"`{operation.method} {operation.path}`（{group_name(operation.group)[1]}）", ""]
-    lines += [
-        texts.HOW_ZH.format(pictures=texts.PICTURES_ZH if _has_pictures(node.table) else "", wait=waiting),
-        "",
-    ]
-    lines += ["## 示例", "", _example(node.table), ""]
-    if operation.unknown or operation.notes:
-        lines += ["## 官方页面没有说明的内容", "", "（英文原始记录）", ""]
-        lines += [f"- {text}" for text in (*operation.unknown, *operation.notes)] + [""]
-    return "\n".join([*lines, "## 参数", "", help_pages.START, help_pages.END]) + "\n"
+    waiting += texts.LOOK_ZH if operation.id in _LOOKS else ""
+    waiting += texts.ANSWER_ZH if _open_answer(operation) else ""
+    title = str(words["display_name"])
+    lines = [f"# {title}", "", str(words["description"]), ""]
+    lines += ["## 示例", "", _example(node.table, title, _CHAIN_ZH), ""]
+    lines += ["## 参数", "", help_pages.START, help_pages.END, ""]
+    pictures = texts.PICTURES_ZH if _has_pictures(node.table) else ""
+    lines += [texts.HOW_ZH.format(pictures=pictures, wait=waiting)]
+    lines[-1] += f"- {texts.OPEN[operation.id][1]}\n" if operation.id in texts.OPEN else ""
+    return "\n".join([*lines, f"调用：`{operation.method} {operation.path}`"]) + "\n"
+
+
+def _open_answer(operation: Operation) -> bool:
+    """Whether the node has to find out for itself what the result holds."""
+    return follows(operation) and SD_QUERY not in operation.task.poll_with and not published_roles(operation)
 
 
 def _has_pictures(table: NodeTable) -> bool:
     return any(field.socket in ("IMAGE", "MASK") for field in table.inputs)
 
 
-def _example(table: NodeTable) -> str:
+def _example(table: NodeTable, title: str, chain: tuple[str, str, str]) -> str:
     """The shortest useful chain around the node."""
-    before = "Load Image → " if _has_pictures(table) else ""
+    load, save, show = chain
+    before = f"{load} → " if _has_pictures(table) else ""
     kinds = [out.socket for out in table.outputs]
-    after = " → Save Image" if "IMAGE" in kinds else " → Preview as Text"
-    return f"{before}**{table.title}**{after}"
+    return f"{before}**{title}** → {save if 'IMAGE' in kinds else show}"
 
 
 if __name__ == "__main__":

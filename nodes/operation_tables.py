@@ -13,6 +13,7 @@ from ..base.errors import InvalidRequest
 from .common_fields import PROFILE
 from .fields import Field, NodeTable, Out, integer, text
 from .operation_fields import Binding, bindings, chinese
+from .operation_titles import TITLES
 from .operation_words import GROUP_NAMES
 
 _OUTPUTS = {
@@ -24,14 +25,14 @@ _OUTPUTS = {
 }
 _OUTPUTS_ZH = {
     "images": ("图像", "返回的图片。"),
-    "masks": ("蒙版", "返回的蒙版，白色为 1。"),
+    "masks": ("遮罩", "返回的遮罩，白色为 1。"),
     "text": ("文本", "返回的文本，每行一条。"),
     "audio": ("音频", "返回的第一段声音。"),
     "video": ("视频", "返回的第一段视频。"),
     "seeds": ("种子", "每张图片的种子，以逗号分隔。"),
     "audits": ("审核标签", "服务器内容审核的标签，每张图片一行。"),
     "response": ("响应", "服务器的响应，JSON 格式，不含签名。"),
-    "task_id": ("任务编号", "任务在服务器上的编号。"),
+    "task_id": ("任务 ID", "任务在服务器上的 ID。"),
 }
 _SEEDS = Out("STRING", "seeds", "The seed of each picture, separated by commas.")
 _AUDITS = Out("STRING", "audits", "Labels of the server's content check, one line per picture.")
@@ -70,9 +71,9 @@ _TAIL_ZH = {
     ),
     "extra_json": (
         "附加 JSON",
-        "更多请求字段，JSON 对象，覆盖在控件之上（JSON merge patch：null 删除字段）。",
+        "其他请求字段，JSON 对象，覆盖在控件之上（JSON merge patch：null 删除字段）。",
     ),
-    "deadline": ("等待上限", "等待结果的秒数。超过后节点给出任务编号并停止等待，任务本身继续进行。"),
+    "deadline": ("等待上限", "等待结果的秒数。超过后节点给出任务 ID 并停止等待，任务本身继续进行。"),
     "run_again": (
         "再次运行",
         "改变这个数字会把同样的请求再运行一次（并再次计费）；否则未改动的节点保留其结果。",
@@ -172,7 +173,9 @@ def chinese_words(node: OperationNode) -> dict[str, object]:
 
 
 def _title(operation: Operation) -> str:
-    """The vendor's English title, with the version where two operations share one."""
+    """A readable title; for a user's own operation the file's, with the version where two share one."""
+    if operation.id in TITLES:
+        return TITLES[operation.id].title
     title = operation.title_en
     version = re.search(r"_(v\d)$", operation.id)
     if version and version[1].lower() not in title.lower():
@@ -181,12 +184,15 @@ def _title(operation: Operation) -> str:
 
 
 def _title_zh(operation: Operation) -> str:
+    if operation.id in TITLES:
+        return TITLES[operation.id].zh
     title = re.sub(r"\s*\(.*\)$", "", operation.title_zh)
     return title if re.search(r"[\u4e00-\u9fff]", title) else f"{title} 操作"
 
 
 def _description(operation: Operation) -> str:
-    parts = [f"The operation {operation.id} of the Img Open API, with exactly its published parameters."]
+    does = f"{TITLES[operation.id].does} " if operation.id in TITLES else ""
+    parts = [f"{does}The operation {operation.id} of the Img Open API, with exactly its published parameters."]
     if operation.confidence == "local":
         parts = [f"The operation {operation.id} of your own catalogue file."]
     if operation.in_development:
@@ -197,7 +203,8 @@ def _description(operation: Operation) -> str:
 
 
 def _description_zh(operation: Operation) -> str:
-    parts = [f"Img Open 接口的 {operation.id} 操作，参数与已公开的完全一致。"]
+    does = TITLES[operation.id].does_zh if operation.id in TITLES else ""
+    parts = [f"{does}Img Open 接口的 {operation.id} 操作，参数与已公开的完全一致。"]
     if operation.in_development:
         parts.append("官方页面标注为开发中。")
     if operation.task.mode != "sync" and not follows(operation):

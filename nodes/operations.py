@@ -90,7 +90,12 @@ async def run_operation(node: OperationNode, inputs: dict[str, Any], unique_id: 
 
 
 def build(node: OperationNode, values: dict[str, Any]) -> tuple[dict[str, Any], Pictures]:
-    """The body and its pictures from a node's inputs. Raises InvalidRequest, PictureError."""
+    """The body and its pictures from a node's inputs.
+
+    Raises:
+        InvalidRequest: a value that cannot be read; a required picture that is neither wired nor linked.
+        PictureError: a picture that cannot be sent.
+    """
     from ..engines.callbacks import callback_url
     from ..storage.pictures import Pictures
     from .operation_fields import body_from
@@ -103,7 +108,30 @@ def build(node: OperationNode, values: dict[str, Any]) -> tuple[dict[str, Any], 
     units = [unit.complete(pictures) for unit in chain(values.get("units"))]
     if units:
         body.setdefault("alwayson_scripts", {})["controlnet"] = {"args": units}
-    return merge_patch(body, json_object("extra_json", values["extra_json"])), pictures
+    whole = merge_patch(body, json_object("extra_json", values["extra_json"]))
+    _check_pictures(node, whole)
+    return whole, pictures
+
+
+def _check_pictures(node: OperationNode, body: dict[str, Any]) -> None:
+    """A picture that must be there, by the names of the node: its socket and its field."""
+    for part in node.parts:
+        spec = next((one for one in node.operation.fields or () if one.name == part.wire), None)
+        if part.way != "picture" or part.field is None or spec is None or spec.required is not True:
+            continue
+        if part.wired is not None and not _at(body, part.wire):
+            socket, field = part.wired.id, part.field.id
+            raise InvalidRequest(
+                f"{socket} is not wired and {field} is empty: this picture must be given.",
+                f"Wire a picture to {socket}, or put its link into {field}.",
+                field=part.wire,
+            )
+
+
+def _at(body: Any, place: str) -> Any:
+    for name in place.split("."):
+        body = body.get(name) if isinstance(body, dict) else None
+    return body
 
 
 def wired_pictures(node: OperationNode, values: dict[str, Any], pictures: Pictures) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from ..base.errors import TaskFailed
+from ..base.errors import InvalidRequest, TaskFailed
 from .background import watch
 from .bodies import request_body
 from .host import Bar
@@ -50,12 +50,18 @@ class ImgOpenRemoteSubmit(io.ComfyNode):
 
         bar = Bar(cls.hidden.unique_id)
         result = await watch(work, bar, "img-open-remote")
+        bar.finish(result.images)
         bar.text(_summary(result))
         return _outputs(result)
 
 
 def build(values: dict[str, Any]) -> tuple[Request, Pictures]:
-    """The request and its pictures from the node's inputs."""
+    """The request and its pictures from the node's inputs.
+
+    Raises:
+        InvalidRequest: see `request_body`; also an enabled unit for which there is no picture.
+        PictureError: a picture that cannot be sent.
+    """
     from ..api.request import Request
     from ..storage.pictures import Pictures
     from .pixels import frames, masks, single
@@ -72,7 +78,21 @@ def build(values: dict[str, Any]) -> tuple[Request, Pictures]:
         else "",
         units=tuple(unit.complete(pictures) for unit in chain(values["units"])),
     )
-    return Request.from_wire(body), pictures
+    request = Request.from_wire(body)
+    _check_units(request)
+    return request, pictures
+
+
+def _check_units(request: Request) -> None:
+    """A server would take the task and let it fail: said here, where it costs nothing, as a local run says it."""
+    for number, unit in enumerate(request.units):
+        if unit.enabled and unit.image is None and request.init_image is None:
+            index = f"alwayson_scripts.controlnet.args[{number}]"
+            raise InvalidRequest(
+                f"{index} ({unit.module}) is enabled, but there is no picture for it.",
+                "Wire image of the ControlNet Unit node, or fill in its image_link, or wire init_image.",
+                field=f"{index}.image_link",
+            )
 
 
 def _outputs(result: Result) -> io.NodeOutput:

@@ -52,10 +52,11 @@ REQUEST: tuple[Field, ...] = (
         -1,
         -1,
         4294967295,
-        "Seed of the first picture, the next ones count up. -1: drawn at random when the node runs; the "
-        "seeds output says what was used.",
+        "Seed of the first picture, the next ones count up. -1: drawn at random; on this machine anew at every "
+        "run, on a server once, and the unchanged node then keeps its picture until run_again changes. The seeds "
+        "output says what was used.",
     ),
-    integer("batch_size", 1, 1, 64, "Pictures per batch. Every picture counts as paid."),
+    integer("batch_size", 1, 1, 64, "Pictures per batch. On the cloud every picture is paid."),
     integer("n_iter", 1, 1, 64, "Number of batches; batch_size x n_iter pictures in all."),
     number(
         "denoising_strength",
@@ -110,7 +111,10 @@ REQUEST: tuple[Field, ...] = (
     combo("output_image_format", FORMATS, "png", "File format of the result. png keeps every pixel."),
     line("image_link", "Link of the init picture (http, https or data URL), instead of a wired init_image."),
     line("mask_link", "Link of the mask, white = repaint, instead of a wired init_mask."),
-    line("id_task", "The task's own id. Empty: a new one for every run."),
+    line(
+        "id_task",
+        "The task's own id. Empty: one is made for every new request; an unchanged request keeps its task.",
+    ),
     text(
         "extra_json",
         "Further body fields as a JSON object, laid over the widgets (JSON merge patch: null removes a "

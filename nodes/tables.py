@@ -156,8 +156,8 @@ _REMOTE: tuple[Field, ...] = (
         0,
         0,
         4294967295,
-        "Change this number to run, and pay, the same request once more. Otherwise an unchanged node keeps "
-        "its result.",
+        "Server: change this number to run the same request once more (on the cloud that is paid again), with "
+        "seed -1 for a new picture. Otherwise an unchanged node keeps its result. Not used on this machine.",
     ),
 )
 

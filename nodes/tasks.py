@@ -82,6 +82,7 @@ class ImgOpenTask(io.ComfyNode):
 
         bar = Bar(cls.hidden.unique_id)
         look = await watch(work, bar, "img-open-task")
+        bar.finish([] if look.result is None else look.result.images)
         bar.text(f"{look.state} {look.message}".strip() if look.result is None else summary(look.result))
         return io.NodeOutput(*_task_outputs(runner, look, task_id))
 
@@ -183,6 +184,7 @@ class ImgOpenCollect(io.ComfyNode):
         bar = Bar(cls.hidden.unique_id)
         found = await watch(work, bar, "img-open-collect")
         report = _report(wanted, found)
+        bar.finish([picture for one in found if one.result is not None for picture in one.result.images])
         bar.text(report)
         results = _good(wanted, found, str(values["if_one_fails"]))
         return _collected(results, wanted, report, values["together"] == TOGETHER[0])
@@ -205,7 +207,12 @@ def _report(wanted: list[TaskHandle], found: list[Collected]) -> str:
             lines.append(f"{handle.task_id}: {one.error}")
         elif one.result is not None:
             withheld = f"; {' '.join(one.result.withheld)}" if one.result.withheld else ""
-            lines.append(f"{handle.task_id}: {len(one.result.images)} pictures{withheld}")
+            images = len(one.result.images)
+            lines.append(
+                f"{handle.task_id}: 1 picture{withheld}"
+                if images == 1
+                else f"{handle.task_id}: {images} pictures{withheld}"
+            )
     return "\n".join(lines)
 
 

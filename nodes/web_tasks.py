@@ -250,7 +250,9 @@ def act(journal: Journal, live: Live, task: Task, action: str) -> dict[str, Any]
     elif action in ("retry", "drop"):
         journal.resolve(task.task_id, "retry" if action == "retry" else "drop")
     elif action == "purge":
-        if task.state in UNFINISHED:
+        # What was prepared and is in nobody's hands was never sent: nothing is lost with its row.
+        unsent = task.state == "prepared" and not is_held(task.owner, task.owner_until)
+        if task.state in UNFINISHED and not unsent:
             raise InvalidRequest(f"Task {task.task_id} is {task.state}.", "Cancel or drop it first.")
         gone = journal.purge(states=(task.state,), task_ids=(task.task_id,))
         return {"purged": [one.row_id for one in gone]}

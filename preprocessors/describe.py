@@ -60,5 +60,5 @@ def control_models(entry: Preprocessor) -> list[str]:
 
 
 def code_of(entry: Preprocessor) -> str:
-    """Where the code comes from and its licence; empty for what this pack cannot make."""
-    return "" if entry.kind == "unavailable" else entry.code or OWN_CODE
+    """Where the code comes from and its licence."""
+    return entry.code or OWN_CODE

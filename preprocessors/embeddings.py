@@ -124,7 +124,6 @@ def run_embedding(
     if entry.name == "ip-adapter-auto":
         entry = find_preprocessor(module_for(model))
     if entry.kind != "embedding":
-        function_of(entry)  # an unavailable module says why first
         raise Unsupported(
             f"The module {entry.spec.label} gives a picture, not an embedding.", "Use run_module."
         )

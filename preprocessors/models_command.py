@@ -104,8 +104,6 @@ def keys_for(names: list[str]) -> list[str]:
             keys.append(name)
             continue
         entry = find_preprocessor(name)
-        if entry.kind == "unavailable":
-            raise InvalidRequest(f"The module {name} has no weights to fetch: {entry.note}.")
         if not entry.weights:
             raise InvalidRequest(f"The module {name} needs no weights.", "Leave it out.")
         keys += entry.weights

@@ -77,7 +77,6 @@ def _module_row(entry: Preprocessor) -> str:
     label = "" if spec.label == spec.name else f"`{spec.label}`"
     models = "<br>".join(f"`{model}`" for model in control_models(entry))
     licences = "<br>".join(dict.fromkeys(WEIGHTS[key].licence for key in entry.weights))
-    note = f"**Not available:** {entry.note}." if entry.kind == "unavailable" else entry.note
     cells = (
         f"`{spec.name}`",
         label,
@@ -88,7 +87,7 @@ def _module_row(entry: Preprocessor) -> str:
         spec.method,
         code_of(entry),
         licences,
-        note,
+        entry.note,
     )
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

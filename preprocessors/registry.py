@@ -46,10 +46,8 @@ def find_preprocessor(name: str) -> Preprocessor:
 def function_of(entry: Preprocessor) -> Callable[..., Any]:
     """The function that makes the map.
 
-    Raises `Unsupported` for a module this pack cannot make, `MissingDependency` if a package is not there.
+    Raises `MissingDependency` if a package is not there.
     """
-    if entry.kind == "unavailable":
-        raise Unsupported(f"The module {entry.spec.label} cannot run: {entry.note}.", module=entry.name)
     missing = _missing_packages(entry.packages)
     if missing:
         raise MissingDependency(
@@ -70,8 +68,6 @@ def available(name: str, folders: Iterable[Path] = ()) -> tuple[bool, str]:
         folders: the host's annotator folders (`Runtime.weight_folders()`).
     """
     entry = find_preprocessor(name)
-    if entry.kind == "unavailable":
-        return False, entry.note
     missing = _missing_packages(entry.packages)
     if missing:
         return False, f"the Python package {missing[0]} is not installed. {_how_to_install(missing[0])}"

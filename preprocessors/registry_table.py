@@ -9,7 +9,7 @@ from typing import Literal
 
 from ..controlnet.modules import MODULES, ModuleSpec
 
-Kind = Literal["frame", "batch", "inpaint", "embedding", "unavailable"]
+Kind = Literal["frame", "batch", "inpaint", "embedding"]
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,7 @@ class Preprocessor:
     Attributes:
         name: the module's internal name.
         kind: `frame`: a function of one picture; `batch`: of a list of pictures of one size, with a network;
-            `inpaint`: of pictures that carry their mask as 4th channel; `embedding`: gives no picture;
-            `unavailable`: this pack cannot make it, `note` says why.
+            `inpaint`: of pictures that carry their mask as 4th channel; `embedding`: gives no picture.
         make: `"file:function"` inside this room.
         weights: keys of `weights_table.WEIGHTS`, all needed.
         packages: import names of Python packages beyond what ComfyUI brings.
@@ -65,7 +64,6 @@ _BUFFALO, _ANTELOPE = ("buffalo_detector", "buffalo_face"), ("antelopev2_detecto
 _FACES = "Networks of InsightFace, for non-commercial research only"
 _IN_SAMPLER = "The picture itself; the work is done while sampling."
 _IDENTITY = "The picture itself."
-_NO_LIBRARY = "no maintained package holds this network under a licence that allows use here"
 
 
 def _frame(name: str, function: str, note: str = "") -> Preprocessor:
@@ -78,10 +76,6 @@ def _aux(name: str, make: str, *weights: str, note: str = "", pixel_bytes: int =
 
 def _hub(name: str, make: str, *weights: str, note: str = "", pixel_bytes: int = 4096) -> Preprocessor:
     return Preprocessor(name, "batch", make, weights, ("transformers",), _TRANSFORMERS, note, pixel_bytes)
-
-
-def _no(name: str, why: str) -> Preprocessor:
-    return Preprocessor(name, "unavailable", note=why)
 
 
 _ENTRIES = (

@@ -311,7 +311,10 @@ def test_ids_and_keys_are_found_in_both_languages(shelf: Any) -> None:
             [
                 "Fetch it with `img-open models pull anime_face`, or put it into",
                 "\u7528 img-open models pull hed\u3002",
+                # the Windows portable's Python and the pack's folder, both quoted
+                'or `"C:\\My ComfyUI\\python.exe" "C:\\My ComfyUI\\img-open" models pull dw_pose`, or put',
                 "no weight",
+                "`img-open models pull MODULE`",  # no key: there is nothing to fetch by this name
             ],
             [
                 "Task io-0123456789abcdef0123456789abcdef is still not finished after 10 s",
@@ -322,7 +325,7 @@ def test_ids_and_keys_are_found_in_both_languages(shelf: Any) -> None:
         ],
     )
     ours = "io-0123456789abcdef0123456789abcdef"
-    assert told == [["anime_face", "hed", ""], [ours, ours, "my-own.id_7", ""]]
+    assert told == [["anime_face", "hed", "dw_pose", "", ""], [ours, ours, "my-own.id_7", ""]]
 
 
 def fetched(shop: Any) -> int:

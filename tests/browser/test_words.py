@@ -121,7 +121,7 @@ def test_a_running_task_tells_its_stage_on_the_node_and_its_end_in_the_panel(sit
         "return app.graph._nodes[0].widgets.filter((one) => one.name.startsWith('img_open_'))"
         ".map((one) => one.label)"
     )
-    assert any(label.startswith("复制任务号") for label in labels)
+    assert any(label.startswith("复制任务 ID") for label in labels)
 
 
 def test_choices_are_shown_in_chinese_and_stored_as_the_api_spells_them(site: Any) -> None:

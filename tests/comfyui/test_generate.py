@@ -91,9 +91,34 @@ def test_a_request_with_a_unit_runs_and_the_unit_acts(host: Host, pictures: Path
 
 
 def test_the_same_request_again_runs_nothing(host: Host, pictures: Path) -> None:
-    graph = {"make": generate(prompt="once", seed=-1), **saving("g-again")}
+    graph = {"make": generate(prompt="once", seed=5), **saving("g-again")}
     (one,), _ = made(host, "g-again", graph)
     (other,), again = made(host, "g-again", graph)
+    cached = next(data["nodes"] for event, data in again.messages if event == "execution_cached")
+    assert set(graph) <= set(cached)
+    assert np.array_equal(one, other)
+
+
+def test_a_random_seed_is_drawn_at_every_queue_on_this_machine(host: Host, pictures: Path) -> None:
+    graph = {"make": generate(prompt="drawn", seed=-1), **saving("g-drawn")}
+    (one,), first = made(host, "g-drawn", graph)
+    (other,), second = made(host, "g-drawn", graph)
+    drawn = [run.outputs["seeds"]["text"][0] for run in (first, second)]
+    assert drawn[0] != drawn[1]
+    assert min(int(seed) for seed in drawn) >= 0
+    assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("run_on", ["auto", "remote"])
+def test_a_random_seed_is_not_paid_twice(host: Host, gateway: Gateway, pictures: Path, run_on: str) -> None:
+    """auto is here in this test, but might be on a server the next time: an unchanged node keeps its picture."""
+    name = f"seed-{run_on}"
+    gateway.write_profile(host.base / "img-open-home", name)
+    checkpoint = "demo" if run_on == "remote" else "tiny_sd15"
+    widgets = {"run_on": run_on, "profile": name, "sd_model_checkpoint": checkpoint, "seed": -1}
+    graph = {"make": generate(prompt=f"kept {run_on}", **widgets), **saving("g-kept")}
+    (one,), _ = made(host, "g-kept", graph)
+    (other,), again = made(host, "g-kept", graph)
     cached = next(data["nodes"] for event, data in again.messages if event == "execution_cached")
     assert set(graph) <= set(cached)
     assert np.array_equal(one, other)

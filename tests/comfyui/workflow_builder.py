@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from img_open.nodes.fields import Field
-from img_open.nodes.local_tables import LOCAL
-from img_open.nodes.pose_tables import POSE_RENDER
-from img_open.nodes.tables import CONTROLNET_APPLY, GENERATE
+from img_open.nodes.published import NODES
+from workflow_layout import COLUMN_GAP, GROUP_EDGE, GROUP_TITLE, ROW_GAP, TITLE, size_of
 
 Slot = tuple["Node", int]
 
-TABLES = {table.id: table for table in (CONTROLNET_APPLY, GENERATE, *LOCAL, POSE_RENDER)}
+TABLES = {table.id: table for table in NODES}
 KINDS = {"int": "INT", "float": "FLOAT", "bool": "BOOLEAN", "combo": "COMBO"}
 # ComfyUI's own nodes: inputs, then outputs. A default makes an input a widget; EXTRA are the widgets that the
 # front-end adds by itself, which take a place among the values.
@@ -55,13 +54,67 @@ CORE: dict[str, tuple[list[tuple[Any, ...]], list[str]]] = {
         ],
         ["LATENT"],
     ),
+    "EmptyLatentImage": (
+        [("width", "INT", 512), ("height", "INT", 512), ("batch_size", "INT", 1)],
+        ["LATENT"],
+    ),
+    "SamplerCustomAdvanced": (
+        [
+            ("noise", "NOISE"),
+            ("guider", "GUIDER"),
+            ("sampler", "SAMPLER"),
+            ("sigmas", "SIGMAS"),
+            ("latent_image", "LATENT"),
+        ],
+        ["LATENT", "LATENT"],
+    ),
+    "LoadImageMask": ([("image", "COMBO", "example.png"), ("channel", "COMBO", "red")], ["MASK"]),
+    "ThresholdMask": ([("mask", "MASK"), ("value", "FLOAT", 0.5)], ["MASK"]),
+    "SolidMask": ([("value", "FLOAT", 1.0), ("width", "INT", 512), ("height", "INT", 512)], ["MASK"]),
+    "MaskComposite": (
+        [
+            ("destination", "MASK"),
+            ("source", "MASK"),
+            ("x", "INT", 0),
+            ("y", "INT", 0),
+            ("operation", "COMBO", "add"),
+        ],
+        ["MASK"],
+    ),
     "JoinImageWithAlpha": ([("image", "IMAGE"), ("alpha", "MASK")], ["IMAGE"]),
     "SaveImage": ([("images", "IMAGE"), ("filename_prefix", "STRING", "img-open")], []),
     "PreviewImage": ([("images", "IMAGE")], []),
     "PreviewAny": ([("source", "*")], []),
     "MarkdownNote": ([], []),
 }
-EXTRA = {("LoadImage", "image"): "image", ("LoadVideo", "file"): "image", ("KSampler", "seed"): "fixed"}
+EXTRA = {
+    ("LoadImage", "image"): "image",
+    ("LoadImageMask", "channel"): "image",
+    ("LoadVideo", "file"): "image",
+    ("KSampler", "seed"): "fixed",
+}
+TEXTS = {"CLIPTextEncode": 1}  # ComfyUI's own nodes with boxes of several lines
+COLOURS = {"input": "#3f789e", "map": "#8a5fa8", "generate": "#a1683a", "result": "#4f8a4f"}
+
+_CONTROL = "https://huggingface.co/comfyanonymous/ControlNet-v1-1_fp16_safetensors"
+_KINDS = (
+    "11p_sd15_canny", "11p_sd15_lineart", "11p_sd15s2_lineart_anime", "11p_sd15_openpose", "11p_sd15_scribble",
+    "11p_sd15_seg", "11f1p_sd15_depth", "11f1e_sd15_tile",
+)  # fmt: skip
+# File: folder of the host's models, address.
+MODELS = {
+    "v1-5-pruned-emaonly-fp16.safetensors": (
+        "checkpoints",
+        "https://huggingface.co/Comfy-Org/stable-diffusion-v1-5-archive/resolve/main/"
+        "v1-5-pruned-emaonly-fp16.safetensors",
+    )
+} | {
+    f"control_v{kind}_fp16.safetensors": (
+        "controlnet",
+        f"{_CONTROL}/resolve/main/control_v{kind}_fp16.safetensors",
+    )
+    for kind in _KINDS
+}
 
 # Combos with a fixed list; what the host or the machine lists is not checked here.
 OFFERED = {
@@ -75,43 +128,65 @@ Node = dict[str, Any]
 
 
 class Canvas:
-    """One workflow in the making."""
+    """One workflow in the making: a note, then groups from left to right, each of columns of nodes."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.links: list[list[Any]] = []
+        self.groups: list[tuple[str, str, list[Node]]] = []
+        self._left = self._down = self._right = 0
 
-    def note(self, text: str, size: tuple[int, int]) -> None:
-        """The note that says what the workflow shows, at the upper left."""
-        node = self.add("MarkdownNote", (0, 0), size)
+    def note(self, text: str) -> None:
+        """The note that says what the workflow shows, left of everything."""
+        lines = sum(1 + len(line.encode()) // 58 for line in text.split("\n"))
+        node = self.add("MarkdownNote", size=(440, 60 + 24 * lines))
         node["widgets_values"] = [text]
         node |= {"color": "#432", "bgcolor": "#653"}
         node["properties"] = {}
 
-    def add(self, kind: str, at: tuple[int, int], size: tuple[int, int], **given: Any) -> Node:
-        """A node; what is given is a widget's value, or a (node, output) pair for a wire.
+    def group(self, title: str, colour: str, top: int = 0) -> None:
+        """Begin a group, and its first column at height `top`; `colour` is a key of COLOURS."""
+        self.groups.append((f"{len(self.groups) + 1} {title}", COLOURS[colour], []))
+        self.column(top, 2 * GROUP_EDGE if self._right else 0)
+
+    def column(self, top: int = 0, further: int = 0) -> None:
+        """Begin a column. What wires pass over starts lower than the nodes that they join."""
+        if self._right:
+            self._left = self._right + COLUMN_GAP + further
+        self._down = top
+
+    def add(self, kind: str, size: tuple[int, int] | None = None, title: str = "", **given: Any) -> Node:
+        """A node below the last one; what is given is a widget's value, or a (node, output) pair for a wire.
 
         Raises:
             ValueError: no such input, or a value that the combo does not offer.
         """
         inputs, outputs, values = _declared(kind, given)
+        plain = sum("widget" not in each for each in inputs)
+        width, height = size or size_of(kind, plain, len(outputs), len(values), _texts(kind))
         node: Node = {
             "id": len(self.nodes) + 1,
             "type": kind,
-            "pos": list(at),
-            "size": list(size),
+            "pos": [self._left, self._down],
+            "size": [width, height],
             "flags": {},
             "order": len(self.nodes),
             "mode": 0,
             "inputs": inputs,
             "outputs": outputs,
-            "properties": {"Node name for S&R": kind},
+            "properties": {"Node name for S&R": kind, **downloads(values)},
             "widgets_values": values,
         }
+        if title:
+            node["title"] = title
         for slot, each in enumerate(inputs):
             if isinstance(wire := given.get(each["name"]), tuple):
                 self._wire(wire, node, slot)
         self.nodes.append(node)
+        if self.groups:
+            self.groups[-1][2].append(node)
+        self._right = max(self._right, self._left + width)
+        self._down += height + ROW_GAP
         return node
 
     def _wire(self, source: Slot, node: Node, slot: int) -> None:
@@ -130,11 +205,40 @@ class Canvas:
             "last_link_id": len(self.links),
             "nodes": self.nodes,
             "links": self.links,
-            "groups": [],
+            "groups": [self._group(number, *row) for number, row in enumerate(self.groups, 1)],
             "config": {},
             "extra": {},
             "version": 0.4,
         }
+
+    def _group(self, number: int, title: str, colour: str, nodes: list[Node]) -> Node:
+        left = min(node["pos"][0] for node in nodes) - GROUP_EDGE
+        top = min(node["pos"][1] for node in nodes) - TITLE - GROUP_TITLE
+        right = max(node["pos"][0] + node["size"][0] for node in nodes) + GROUP_EDGE
+        bottom = max(node["pos"][1] + node["size"][1] for node in nodes) + GROUP_EDGE
+        bounding = [left, top, right - left, bottom - top]
+        return {
+            "id": number,
+            "title": title,
+            "bounding": bounding,
+            "color": colour,
+            "font_size": 24,
+            "flags": {},
+        }
+
+
+def downloads(values: list[Any]) -> dict[str, Any]:
+    """`properties.models` for the model files that a node names: the host offers to fetch what is missing."""
+    rows = [
+        {"name": name, "url": url, "directory": folder}
+        for name, (folder, url) in MODELS.items()
+        if name in values
+    ]
+    return {"models": rows} if rows else {}
+
+
+def _texts(kind: str) -> int:
+    return sum(each.kind == "text" for each in TABLES[kind].inputs) if kind in TABLES else TEXTS.get(kind, 0)
 
 
 def _declared(kind: str, given: dict[str, Any]) -> tuple[list[Node], list[Node], list[Any]]:

@@ -24,12 +24,8 @@ def test_entries_agree_with_the_table(entry):
     returns = {"frame": "rgb", "batch": "rgb", "inpaint": "inpaint", "embedding": "embedding"}
     if entry.kind in returns and entry.spec.returns != "none":
         assert entry.spec.returns == returns[entry.kind]
-    if entry.kind == "unavailable":
-        assert not entry.make
-        assert len(entry.note) > 20
-    else:
-        file, _, function = entry.make.partition(":")
-        assert callable(getattr(importlib.import_module(f"img_open.preprocessors.{file}"), function))
+    file, _, function = entry.make.partition(":")
+    assert callable(getattr(importlib.import_module(f"img_open.preprocessors.{file}"), function))
 
 
 def test_labels_find_the_same_entry():
@@ -44,7 +40,7 @@ def test_availability_is_a_reason_or_nothing():
 
 def test_modules_without_weights_or_packages_always_run():
     for name, entry in PREPROCESSORS.items():
-        if entry.kind != "unavailable" and not entry.weights and not entry.packages:
+        if not entry.weights and not entry.packages:
             assert available(name) == (True, "")
 
 
@@ -73,9 +69,9 @@ def test_the_page_tells_the_control_model_and_both_licences():
 
 
 @pytest.mark.parametrize("row", describe_modules(), ids=lambda row: row["name"])
-def test_every_module_that_can_be_made_says_whose_code_and_weights_it_uses(row):
+def test_every_module_says_whose_code_and_weights_it_uses(row):
     entry = PREPROCESSORS[row["name"]]
-    assert bool(row["code"]) == (entry.kind != "unavailable")
+    assert row["code"]
     assert [each["key"] for each in row["weights"]] == list(entry.weights)
     assert all(each["licence"].strip() for each in row["weights"])
     usual = {TAGS[tag].usual_model for tag in row["tags"]} - {""}

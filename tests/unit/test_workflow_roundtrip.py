@@ -137,7 +137,7 @@ def meaning(request: Request, body: dict[str, Any]) -> dict[str, Any]:
         "negative_prompt": one_line(request.negative_prompt),
         "seed": request.seed_number,
         "noise": 1 if noise is None or not request.init_image else noise,
-        "upscaler": (request.hr_upscaler or "").strip() if request.enable_hr else "",
+        "upscaler": one_line(request.hr_upscaler or "").strip() if request.enable_hr else "",
         "pix2pix": (request.image_cfg_scale or 0) if request.init_image else 0,
         "links": (request.init_image, request.init_mask),
         "names": (one_line(request.checkpoint).strip(), one_line(request.vae).strip()),

@@ -2,6 +2,8 @@
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
+import { addAgain } from "./again.js";
+import { foldAll, folds, follow as followFold } from "./fold.js";
 import { entries } from "./menu.js";
 import { addBrowse, browseSelected } from "./model_fields.js";
 import { offerModels } from "./model_field_choice.js";
@@ -22,6 +24,11 @@ const OURS = /^ImgOpen/;
 function hostAsksForMenus() {
   const [major, minor] = String(window["__COMFYUI_FRONTEND_VERSION__"] ?? "").split(".").map(Number);
   return major > 1 || (major === 1 && minor >= 29);
+}
+
+function graphNodes() {
+  const graph = /** @type {any} */ (app.graph);
+  return graph?._nodes ?? graph?.nodes ?? [];
 }
 
 function extendMenu(nodeType) {
@@ -59,7 +66,7 @@ async function pasteFromClipboard() {
 
 app.registerExtension({
   name: "ImgOpen",
-  settings: definitions(profilesPanel, titlesChanged),
+  settings: definitions(profilesPanel, titlesChanged, () => foldAll(graphNodes())),
   commands: [
     { id: "ImgOpen.OpenTasks", label: "Img Open: show tasks", icon: "pi pi-cloud", function: safe("command", openTasks) },
     { id: "ImgOpen.Paste", label: "Img Open: paste a request", icon: "pi pi-clipboard", function: pasteFromClipboard },
@@ -81,7 +88,7 @@ app.registerExtension({
     // The table of modules is not waited for: nodes that are there already follow it when it has come.
     load().then(
       safe("sliders", () => {
-        for (const node of app.graph?._nodes ?? app.graph?.nodes ?? []) {
+        for (const node of graphNodes()) {
           if (OURS.test(node.comfyClass) && concerned(node)) apply(node, false);
         }
       }),
@@ -106,6 +113,8 @@ app.registerExtension({
     if (canPreview(node)) addButton(node, complain);
     addBrowse(node);
     safe("model list", offerModels)(node);
+    safe("new picture", addAgain)(node);
+    if (folds(node)) followFold(node);
   }),
 
   loadedGraphNode: safe("loaded node", (node) => {

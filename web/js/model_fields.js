@@ -91,7 +91,8 @@ export function fill(node, row) {
   if (wired) say(t("{name} is wired: what comes over the wire counts, not the field.", { name: widget.name }));
 }
 
-function put(node, widget, value) {
+/** Write a field as somebody would: the node, the front-end and its undo steps hear of it. */
+export function put(node, widget, value) {
   const before = widget.value;
   widget.value = value;
   widget.callback?.(value, app.canvas, node);

@@ -21,6 +21,26 @@ export function isRequest(text) {
   return isRequestJson(parsed(text));
 }
 
+/** What is wrong with a text that was meant as a request and is not JSON; "" for any other text. */
+export function brokenRequest(text) {
+  const start = text.trimStart();
+  if (!start.startsWith("{") || text.length > LONGEST) return "";
+  if (!/["'\u201c]?(prompt|alwayson_scripts)["'\u201d]?\s*[:\uff1a]/.test(text)) return "";
+  try {
+    JSON.parse(text);
+  } catch (error) {
+    return String(error?.message ?? error);
+  }
+  return "";
+}
+
+/** Say what is wrong with a text that only looks like a request; whether something was said. */
+function complainAbout(text) {
+  const problem = brokenRequest(text);
+  if (problem) complain(new Error(t("The text looks like a request, but is not JSON: {problem}", { problem })));
+  return Boolean(problem);
+}
+
 function parsed(text) {
   try {
     return JSON.parse(text);
@@ -127,6 +147,7 @@ function onPaste(event) {
     orComplain(place({ text }));
     return;
   }
+  complainAbout(text); // the host goes on with it as ever
   const picture = setting("ImgOpen.TakePictures") !== false && pngOf(event.clipboardData);
   if (!picture || picture.size > LONGEST) return;
   // Reading the picture takes a moment, and the host would not wait: it gets the same paste again afterwards.
@@ -160,7 +181,11 @@ async function pastePicture(picture, again, target) {
 function onDrop(event) {
   if (typing(event.target) || event.dataTransfer?.files?.length) return;
   const text = event.dataTransfer?.getData("text/plain") ?? "";
-  if (!text || !isRequest(text)) return;
+  if (!text) return;
+  if (!isRequest(text)) {
+    complainAbout(text);
+    return;
+  }
   event.preventDefault();
   event.stopImmediatePropagation();
   orComplain(place({ text }));

@@ -3,7 +3,7 @@
 
 import { app } from "../../../scripts/app.js";
 import { call } from "./http.js";
-import { browse, targets } from "./model_fields.js";
+import { browse, put, targets } from "./model_fields.js";
 import { tell } from "./tell.js";
 import { t } from "./words.js";
 
@@ -29,7 +29,7 @@ export function namedTask(text) {
  */
 export function offerRemedy(node, detail, show) {
   const type = String(detail.exception_type ?? "");
-  const text = String(detail.exception_message ?? "");
+  const text = said(detail);
   if (/MissingModel$/.test(type)) {
     const key = missingWeight(text);
     if (key) offerWeights(key, show);
@@ -40,6 +40,42 @@ export function offerRemedy(node, detail, show) {
   const task = GOES_ON.test(type) ? namedTask(text) : "";
   if (task) show(t("re-attach the task"), () => attach(task, show));
   return Boolean(task);
+}
+
+/** The error in English, before it was put into the page's language. */
+function said(detail) {
+  return String(detail.imgOpenSaid ?? detail.exception_message ?? "");
+}
+
+const KINDS = { checkpoint: "checkpoint", "control model": "controlnet", VAE: "vae" };
+
+/**
+ * The nearest names that the error of a missing model tells, each with what puts it into the field that holds the
+ * wrong one: on the node itself, or on a unit before it.
+ * @returns {{name: string, use: () => void}[]}
+ */
+export function nearNames(node, detail) {
+  if (!/MissingModel$/.test(String(detail.exception_type ?? ""))) return [];
+  const found = /There is no (checkpoint|control model|VAE) named (['"])(.*?)\2\..*?Nearest: (.+?)\.(?=\s|$)/s
+    .exec(said(detail));
+  if (!found) return [];
+  const [, word, , wrong, names] = found;
+  const holder = holderOf(node, KINDS[word], wrong);
+  if (!holder) return [];
+  const use = (name) => () => put(holder, targets(holder)[KINDS[word]], name);
+  return names.split(", ").slice(0, 3).map((name) => ({ name, use: use(name) }));
+}
+
+/** The node whose field names the model, looking from a node to those before it. */
+function holderOf(node, kind, wrong, seen = new Set()) {
+  if (!node || seen.has(node) || seen.size > 64) return null;
+  seen.add(node);
+  if (String(targets(node)[kind]?.value ?? "").trim() === wrong) return node;
+  for (let slot = 0; slot < (node.inputs ?? []).length; slot++) {
+    const found = node.inputs[slot].link != null && holderOf(node.getInputNode(slot), kind, wrong, seen);
+    if (found) return found;
+  }
+  return null;
 }
 
 function offerWeights(key, show) {

@@ -17,10 +17,11 @@ export async function setSetting(id, value) {
 }
 
 /**
- * What the host is to show; `panel` makes the element of the profiles, `retitle` follows the setting of titles.
+ * What the host is to show; `panel` makes the element of the profiles, `retitle` follows the setting of titles,
+ * `refold` that of all inputs.
  * @returns {any[]}
  */
-export function definitions(panel, retitle) {
+export function definitions(panel, retitle, refold) {
   return [
     {
       id: "ImgOpen.Profiles",
@@ -68,6 +69,15 @@ export function definitions(panel, retitle) {
       tooltip: "A dropped, opened or pasted PNG of the web UI becomes Img Open nodes. Off: ComfyUI's own import.",
       type: "boolean",
       defaultValue: true,
+    },
+    {
+      id: "ImgOpen.ShowAll",
+      category: [CATEGORY, "Img Open nodes", "ShowAll"],
+      name: "Show all inputs",
+      tooltip: "Off: a node shows the usual inputs, those that have a value, and the rest behind a button.",
+      type: "boolean",
+      defaultValue: false,
+      onChange: () => setTimeout(safe("fold", refold)),
     },
   ];
 }

@@ -181,7 +181,8 @@ function setOptions(widget, values) {
 
 const NO_ROOM = () => [0, -4]; // front-end 1.27 leaves a row for hidden widgets; 4 is what it puts between rows
 
-function hide(widget, hidden) {
+/** Hide a widget, or show it again; it keeps its value and its place in the file. */
+export function hide(widget, hidden) {
   widget.hidden = hidden;
   if (widget.options) widget.options.hidden = hidden; // what the newer front-ends' own node view reads
   if (hidden) widget.computeSize = NO_ROOM;

@@ -2,10 +2,11 @@
 // Percentage, stage, elapsed time and the intermediate picture are shown by the host from the node's progress.
 
 import { app } from "../../../scripts/app.js";
+import { isPaid } from "./again.js";
 import { copy } from "./copy.js";
 import { call } from "./http.js";
 import { complain } from "./paste.js";
-import { offerRemedy } from "./remedies.js";
+import { nearNames, offerRemedy } from "./remedies.js";
 import { report } from "./safe.js";
 import { openSettings } from "./settings.js";
 import { openTasks } from "./tasks.js";
@@ -42,9 +43,20 @@ function button(node, name, text, press) {
 }
 
 const NAMES = ["img_open_seeds", "img_open_task", "img_open_paid", "img_open_action"];
+const NEAR = ["img_open_near_1", "img_open_near_2", "img_open_near_3"];
 
 function clear(node) {
-  for (const name of NAMES) button(node, name, "");
+  for (const name of [...NAMES, ...NEAR]) button(node, name, "");
+}
+
+/** Only the cloud is paid; elsewhere pictures are made, or asked for while the task is on its way. */
+async function billing(task) {
+  if (await isPaid(task.profile)) return "images paid: {count}, {profile}";
+  return task.state === "done" ? "images made: {count}, {profile}" : "images asked for: {count}, {profile}";
+}
+
+function count(task) {
+  return task.sent ? task.images : 0;
 }
 
 function showSeeds(node, seeds) {
@@ -65,7 +77,7 @@ export async function onText(detail) {
     const task = await call("GET", `/img_open/tasks/${encodeURIComponent(found[1])}`);
     showSeeds(node, task.seeds.join(", "));
     button(node, NAMES[1], `${t("copy task id")}: ${task.task_id.slice(0, 24)}`, () => copy(task.task_id));
-    const paid = t("images paid: {count}, {profile}", { count: task.sent ? task.images : 0, profile: task.profile });
+    const paid = t(await billing(task), { count: count(task), profile: task.profile });
     const audits = [...new Set(task.audits.flat().map((audit) => audit.label).filter(Boolean))].join(", ");
     button(node, NAMES[2], [paid, audits && t("audit: {labels}", { labels: audits })].filter(Boolean).join(" \u00b7 "), openTasks);
     node.setSize?.([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
@@ -89,6 +101,13 @@ export function onError(detail) {
     button(node, NAMES[3], text, () => (async () => press())().catch(complain));
     node.setDirtyCanvas?.(true, true);
   };
+  nearNames(node, detail).forEach(({ name, use }, number) => {
+    button(node, NEAR[number], t("use {name}", { name }), () => {
+      use();
+      clear(node);
+      node.setDirtyCanvas?.(true, true);
+    });
+  });
   if (!offerRemedy(node, detail, show) && action) show(t(action[1]), action[2]);
 }
 

@@ -141,7 +141,8 @@ class TasksPanel {
       await this.refresh();
       return answer;
     };
-    if (["prepared", "submitted", "running"].includes(task.state)) add("cancel", act("cancel"));
+    const open = OPEN.includes(task.state) && !unsent(task);
+    if (open && task.state !== "uncertain") add("cancel", act("cancel"));
     if (!task.held && ["submitted", "running", "uncertain"].includes(task.state)) add("re-attach", act("attach"));
     if (task.state === "uncertain") {
       add("retry", async () => {
@@ -152,7 +153,7 @@ class TasksPanel {
     }
     if (task.made) add("open", () => this.open(task));
     add("copy", () => copyTask(task), "copy the request as Img Open JSON");
-    if (!OPEN.includes(task.state)) add("remove", act("purge"), "remove", "\u00d7");
+    if (!open) add("remove", act("purge"), "remove", "\u00d7");
     return found;
   }
 
@@ -173,6 +174,11 @@ class TasksPanel {
   }
 }
 
+/** Prepared, and in nobody's hands any more: it was never sent, and its message says why. */
+function unsent(task) {
+  return task.state === "prepared" && !task.held;
+}
+
 function facts(task) {
   const when = new Date(task.changed * 1000).toLocaleString(language() === "zh" ? "zh-CN" : undefined,
     { month: "numeric", day: "numeric", hour: "2-digit", minute: "2-digit" });
@@ -183,15 +189,16 @@ function facts(task) {
 function showProgress(row, task, live) {
   const open = OPEN.includes(task.state);
   const percent = open && typeof live?.fraction === "number" ? `${Math.round(live.fraction * 100)} %` : "";
-  const stage = t((task.state === "running" && live?.stage) || task.state); // the server's word says more
-  const elapsed = open && live?.elapsed ? duration(live.elapsed) : "";
+  const state = unsent(task) ? "not sent" : task.state;
+  const stage = t((state === "running" && live?.stage) || state); // the server's word says more
+  const elapsed = open && !unsent(task) && live?.elapsed ? duration(live.elapsed) : "";
   const told = live?.error || task.message || (open && !percent ? live?.desc : "") || "";
   const line = row.querySelector(".imgopen-state");
   const message = tell(told);
-  line.className = `line imgopen-state${BAD.includes(task.state) || live?.error ? " bad" : ""}`;
+  line.className = `line imgopen-state${BAD.includes(task.state) || unsent(task) || live?.error ? " bad" : ""}`;
   line.title = message;
-  const state = [stage, percent, elapsed].filter(Boolean).join(" \u00b7 ");
-  line.textContent = [state, message].filter(Boolean).join(language() === "zh" ? "\uff1a" : ": ");
+  const status = [stage, percent, elapsed].filter(Boolean).join(" \u00b7 ");
+  line.textContent = [status, message].filter(Boolean).join(language() === "zh" ? "\uff1a" : ": ");
   const bar = row.querySelector(".imgopen-bar");
   bar.hidden = !percent;
   bar.firstChild.style.width = percent.replace(" ", "");

@@ -63,6 +63,7 @@ export function tellError(detail) {
   const text = String(detail?.exception_message ?? "").trim();
   const blocked = /^Execution Blocked: ([^]*)$/.exec(text);
   const found = blocked ? find(blocked[1]) : ours && find(text);
+  if (found) detail.imgOpenSaid = text;
   if (found) detail.exception_message = `${blocked ? t("Not run:") + " " : ""}${found}\n`;
 }
 
