@@ -12,7 +12,7 @@ Titles = tuple[str, str]  # English, Chinese
 
 _WIRES: Titles = ("Wires", "连线")
 _SETTINGS: Titles = ("Settings", "设置")
-_MORE: Titles = ("Further settings", "其他设置")
+MORE: Titles = ("Further settings", "其他设置")
 _MANY = 20  # from so many inputs on settings are divided
 
 _TASK: tuple[Titles, str] = (
@@ -50,10 +50,13 @@ _UNIT: tuple[tuple[Titles, str], ...] = (
     (("Preprocessor", "预处理器"), "processor_res threshold_a threshold_b pixel_perfect seed"),
     (
         ("How it acts", "作用方式"),
-        "guidance_start guidance_end control_mode window_mode advanced_weighting union_control_type pulid_mode "
-        "inpaint_crop_input_image",
+        "guidance_start guidance_end control_mode window_mode advanced_weighting union_control_type "
+        "pulid_mode inpaint_crop_input_image",
     ),
-    (("Sizes and hires fix", "尺寸与高分辨率修复"), "width height hr_option hr_scale hr_resize_x hr_resize_y"),
+    (
+        ("Sizes and hires fix", "尺寸与高分辨率修复"),
+        "width height hr_option hr_scale hr_resize_x hr_resize_y",
+    ),
 )
 
 
@@ -69,4 +72,4 @@ def group_of(table: NodeTable, field: Field) -> Titles:
     for titles, names in _REQUEST if "prompt" in ids else _UNIT:
         if field.id in names.split():
             return titles
-    return _MORE
+    return MORE

@@ -1,6 +1,7 @@
 """Writes what follows from the tables: the English locale, and the pictures and parameters of the help pages.
 
-A page is read from the top in a narrow sidebar: picture, what the node does, an example, the parameters, the rest.
+A page is read from the top in a narrow sidebar: picture, what the node does, an example, the parameters,
+the rest.
 
     img_open.nodes.help_pages.refresh()   or   python -m img_open.nodes.help_pages
 

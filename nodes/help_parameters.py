@@ -12,22 +12,33 @@ from pathlib import Path
 from typing import Any
 
 from .fields import Field, NodeTable
-from .help_groups import group_of
+from .help_groups import MORE, group_of
 from .local_tables import samplers
 from .unit_fields import all_modules
 
 _CHOICES_FILE = Path(__file__).resolve().parents[1] / "web" / "js" / "choices.js"
 _ENTRY = re.compile(r'^  (?:"([^"]+)"|(\w+)): "([^"]*)",$', re.MULTILINE)
+_NUMBER = re.compile(r"_\d+$")  # tasks, tasks_2 ... are told in one line
 # Lists that are the same on every machine; profiles and models are not, and stay out of the pages.
 _SAME_EVERYWHERE = (samplers, all_modules)
+FOLDING = (  # web/js/fold.js: RULES
+    "ImgOpenGenerate",
+    "ImgOpenRemoteSubmit",
+    "ImgOpenSubmitAsync",
+    "ImgOpenControlNetApply",
+    "ImgOpenPreprocessor",
+)
 _NO_LIMIT = 4294967295  # numbers up to this are seeds and counters: their largest value means nothing
 _TEXTS = {
     "en": {"default": "default {}", "range": "{} to {}", "choices": " Choices: {}.", "on": "on", "off": "off",
            "comma": ", ", "and": ", ", "required": "needed",
-           "bullet": "- **{}**{}: ", "about": " ({})", "outputs": "Outputs"},
+           "bullet": "- **{}**{}: ", "about": " ({})", "outputs": "Outputs",
+           "folds": "The node shows the inputs that count as it is wired and set; its button *more inputs* "
+           "shows the rest."},
     "zh": {"default": "默认 {}", "range": "{} 到 {}", "choices": "选项：{}。", "on": "开", "off": "关",
            "comma": "，", "and": "、", "required": "必需",
-           "bullet": "- **{}**{}：", "about": "（{}）", "outputs": "输出"},
+           "bullet": "- **{}**{}：", "about": "（{}）", "outputs": "输出",
+           "folds": "节点只显示在当前连线和设置下有作用的输入项；按钮“更多输入”显示其余的。"},
 }  # fmt: skip
 
 
@@ -41,10 +52,12 @@ def bullets(table: NodeTable, words: dict[str, Any], locale: str) -> list[str]:
     # Stable: the node shows all sockets first, then its widgets.
     for field in sorted(table.inputs, key=lambda one: one.kind != "socket"):
         groups.setdefault(group_of(table, field), []).append(field)
-    lines: list[str] = []
+    if MORE in groups:
+        groups[MORE] = groups.pop(MORE)  # last
+    lines = [_TEXTS[locale]["folds"], ""] if table.id in FOLDING else []
     for titles, fields in groups.items():
         lines += [f"### {titles[0 if locale == 'en' else 1]}", ""]
-        for _, alike in groupby(fields, key=lambda one: (one.kind, one.socket, one.tooltip)):
+        for _, alike in groupby(fields, key=lambda one: (_NUMBER.sub("", one.id), one.tooltip)):
             lines.append(_inputs(list(alike), words["inputs"], locale))
         lines.append("")
     say = _TEXTS[locale]
@@ -120,7 +133,7 @@ def _choice(field: Field, value: str, locale: str) -> str:
 
 @lru_cache(maxsize=1)
 def choice_words() -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
-    """What web/js/choices.js says: Chinese of choices, inputs that show names as they are, exceptions there."""
+    """From web/js/choices.js: Chinese of choices, inputs that show names as they are, exceptions there."""
     source = _CHOICES_FILE.read_text("utf-8")
     table = source.partition("export const ZH = {")[2].partition("\n};")[0]
     words = {quoted or plain: text for quoted, plain, text in _ENTRY.findall(table)}

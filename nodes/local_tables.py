@@ -105,7 +105,11 @@ NOISE = NodeTable(
     inputs=(
         _seed("seed", "Seed of the request's first picture."),
         integer(
-            "first_image", 0, 0, 100000, "Number of this batch's first picture: batch_size times the batch."
+            "first_image",
+            0,
+            0,
+            100000,
+            "This batch's first picture, counted from 0: batch_size x number of the batch.",
         ),
         combo(
             "source",
@@ -138,7 +142,7 @@ SIGMAS = NodeTable(
     description="Sampler and sigmas by the web UI's names, with its step rules for image to image "
     "and hires fix.",
     inputs=(
-        socket("model", "MODEL", "The model whose sigmas count.", required=True),
+        socket("model", "MODEL", "The model that is sampled; its sigmas are used.", required=True),
         combo(
             "sampler_index",
             samplers,
@@ -177,7 +181,7 @@ GUIDER = NodeTable(
     description="Guidance with prompt editing by step, AND with its weights, and the web UI's way of "
     "inpainting.",
     inputs=(
-        socket("model", "MODEL", "The model.", required=True),
+        socket("model", "MODEL", "The model that is sampled.", required=True),
         socket("positive", "CONDITIONING", "Positive conditioning.", required=True),
         socket("negative", "CONDITIONING", "Negative conditioning.", required=True),
         number("cfg", 7.0, 0.0, 100.0, "cfg_scale: how strictly the prompt is followed.", step=0.1),
@@ -191,7 +195,7 @@ PICTURE = NodeTable(
     id="ImgOpenPicture",
     title="Picture from Link (Img Open)",
     category="Img Open/Picture",
-    description="Fetches a picture by its link. Links into the own network are refused.",
+    description="Fetches a picture by its link. Links into your own network are refused.",
     inputs=(text("link", "http, https or data URL of a picture.", required=True),),
     outputs=(
         Out("IMAGE", "image", "The picture, transparency laid over white."),
@@ -255,7 +259,8 @@ CROP = NodeTable(
     id="ImgOpenCropMasked",
     title="Crop Masked (Img Open)",
     category="Img Open/Picture",
-    description="Only masked: the masked region with padding, in the aspect of the generation, at its size.",
+    description="Cuts out the masked region with padding, in the aspect of the generation, at its size "
+    "(only masked).",
     inputs=(
         socket("image", "IMAGE", "The pictures, or a control image to be cropped alike.", required=True),
         socket("mask", "MASK", "The mask, 1 = repaint.", required=True),
@@ -285,7 +290,7 @@ PASTE = NodeTable(
         socket("images", "IMAGE", "The repainted pictures.", required=True),
         socket("original", "IMAGE", "The picture they belong to.", required=True),
         socket("mask", "MASK", "The soft mask, of the original's size.", required=True),
-        socket("region", REGION_TYPE, "Of Crop Masked. Not wired: the whole picture was repainted."),
+        socket("region", REGION_TYPE, "From Crop Masked. Not wired: the whole picture was repainted."),
     ),
     outputs=(Out("IMAGE", "images", "The original with the repainted part, as many as there are pictures."),),
 )
@@ -306,8 +311,8 @@ INPAINT = NodeTable(
             "zeros. fill and "
             "original leave the latent (fill is done on the picture before).",
         ),
-        socket("model", "MODEL", "For latent noise: its latent scale counts."),
-        socket("noise", "NOISE", "For latent noise: the noise."),
+        socket("model", "MODEL", "For latent noise: the model that is sampled; it sets the noise's scale."),
+        socket("noise", "NOISE", "For latent noise: the noise to start from, such as Noise per Image."),
     ),
     outputs=(
         Out("LATENT", "latent", "The latent with its mask, for the Guider of this pack or any sampler."),

@@ -29,6 +29,7 @@ UNITS_TYPE = "IMGOPEN_UNITS"
 _LARGEST = 4294967295
 _LONG_TEXTS = ("prompt", "negative_prompt", "negativePrompt", "sourcePrompt", "raw_prompt")
 _LINK_ENDINGS = ("UrlList", "Url", "_link", "_url")
+_SWITCH: dict[str, tuple[Any, ...]] = {"True": ("on", "开"), "False": ("off", "关")}
 _TAKEN = ("profile", "extra_json", "deadline", "run_again")
 
 Way = Literal["text", "number", "choice", "yesno", "lines", "json", "picture", "units"]
@@ -103,6 +104,33 @@ def body_from(
     return body
 
 
+def check_pictures(operation: Operation, parts: tuple[Binding, ...], body: Mapping[str, Any]) -> None:
+    """Refuse a body without a picture that must be there, by the names that the node shows.
+
+    Raises:
+        InvalidRequest: it is neither wired nor linked; the text names socket and field.
+    """
+    specs = {spec.name: spec for spec in operation.fields or ()}
+    for part in parts:
+        spec = specs.get(part.wire)
+        if part.wired is None or part.field is None or spec is None or spec.required is not True:
+            continue
+        if part.way == "picture" and not _at(body, part.wire):
+            socket, field = part.wired.id, part.field.id
+            raise InvalidRequest(
+                f"{socket} is not wired and {field} is empty: this picture must be given.",
+                f"Wire a picture to {socket}, or put its link into {field}.",
+                field=part.wire,
+            )
+
+
+def _at(body: Any, place: str) -> Any:
+    """What stands at a dotted place, or None."""
+    for name in place.split("."):
+        body = body.get(name) if isinstance(body, Mapping) else None
+    return body
+
+
 def tooltip(spec: FieldSpec, name: str, unset: str = "") -> str:
     """What a field means, what it may be, what happens when it is left alone. English."""
     words = FIELD_WORDS.get(name)
@@ -112,8 +140,8 @@ def tooltip(spec: FieldSpec, name: str, unset: str = "") -> str:
         parts.append("In pixels")
     if spec.range is not None or spec.multiple_of is not None:
         parts.append("Allowed: " + spec.allowed)
-    if spec.default is not None:
-        parts.append(f"The server's default is {spec.default}")
+    if _says(spec.default):
+        parts.append(f"The server's default is {_SWITCH.get(str(spec.default), (spec.default,))[0]}")
     if spec.example is not None and not isinstance(spec.example, dict | list):
         parts.append(f"Example: {spec.example}")
     if spec.required is True and spec.role not in ("task_id",):
@@ -130,8 +158,8 @@ def tooltip_zh(spec: FieldSpec, name: str, unset: str = "") -> str:
     low, high = spec.range or (None, None)
     if low is not None or high is not None:
         parts.append(f"范围 {'' if low is None else low}–{'' if high is None else high}")
-    if spec.default is not None:
-        parts.append(f"服务器默认值为 {spec.default}")
+    if _says(spec.default):
+        parts.append(f"服务器默认值为 {_SWITCH.get(str(spec.default), (spec.default,))[-1]}")
     if spec.example is not None and not isinstance(spec.example, dict | list):
         parts.append(f"示例：{spec.example}")
     if spec.required is True and spec.role not in ("task_id",):
@@ -139,6 +167,11 @@ def tooltip_zh(spec: FieldSpec, name: str, unset: str = "") -> str:
     if unset:
         parts.append(unset)
     return _plain("。".join(parts) + "。")
+
+
+def _says(default: Any) -> bool:
+    """Whether a default is worth telling; the page writes None where the server decides."""
+    return default is not None and str(default) != "None"
 
 
 def _plain(words: str) -> str:
@@ -204,7 +237,7 @@ def _picture(spec: FieldSpec, id: str, leaf: str) -> Binding:
     make = text if many else line
     field = make(
         link_id,
-        tooltip(spec, leaf, "As a link" + ("s, one per line" if many else "") + ", instead of a wire"),
+        tooltip(spec, leaf, ("As links, one per line" if many else "As a link") + ", instead of a wire"),
     )
     return Binding(spec.name, "picture", field, wired, many=many)
 

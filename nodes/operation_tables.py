@@ -192,7 +192,9 @@ def _title_zh(operation: Operation) -> str:
 
 def _description(operation: Operation) -> str:
     does = f"{TITLES[operation.id].does} " if operation.id in TITLES else ""
-    parts = [f"{does}The operation {operation.id} of the Img Open API, with exactly its published parameters."]
+    parts = [
+        f"{does}The operation {operation.id} of the Img Open API, with exactly its published parameters."
+    ]
     if operation.confidence == "local":
         parts = [f"The operation {operation.id} of your own catalogue file."]
     if operation.in_development:

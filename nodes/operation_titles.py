@@ -1,7 +1,8 @@
 """Titles of the operations' nodes, and what each does: English, Chinese.
 
-The vendor's own titles mix languages and identifiers ("Sd text2image v2", "QueryImageToolTaskInfo"); they stay in
-the catalogue and in docs/api.md. Operations of a user's own catalogue file keep the titles that it gives.
+The vendor's own titles mix languages and identifiers ("Sd text2image v2", "QueryImageToolTaskInfo"); they
+stay in the catalogue and in docs/api.md. Operations of a user's own catalogue file keep the titles that it
+gives.
 """
 
 from __future__ import annotations
@@ -26,10 +27,16 @@ TITLES: dict[str, Titles] = {
         "Text to Image V3", "文生图 V3", "Paints pictures from a prompt.", "按提示词生成图片。"
     ),
     "sd_image2image_v2": Titles(
-        "Image to Image V2", "图生图 V2", "Repaints a picture, or the masked part of it.", "重绘图片或遮罩区域。"
+        "Image to Image V2",
+        "图生图 V2",
+        "Repaints a picture, or the masked part of it.",
+        "重绘图片或遮罩区域。",
     ),
     "sd_image2image_v3": Titles(
-        "Image to Image V3", "图生图 V3", "Repaints a picture, or the masked part of it.", "重绘图片或遮罩区域。"
+        "Image to Image V3",
+        "图生图 V3",
+        "Repaints a picture, or the masked part of it.",
+        "重绘图片或遮罩区域。",
     ),
     "sd_controlnet": Titles(
         "ControlNet Image",
@@ -53,10 +60,16 @@ TITLES: dict[str, Titles] = {
         "Submit Training Task", "提交训练任务", "Trains a model on your pictures.", "用您的图片训练模型。"
     ),
     "flux_text2image": Titles(
-        "Flux Text to Image", "Flux 文生图", "Paints pictures from a prompt with Flux.", "用 Flux 按提示词生成图片。"
+        "Flux Text to Image",
+        "Flux 文生图",
+        "Paints pictures from a prompt with Flux.",
+        "用 Flux 按提示词生成图片。",
     ),
     "instant_id": Titles(
-        "InstantID", "InstantID 人像", "Paints a person from one picture of the face.", "按一张人脸图片生成人像。"
+        "InstantID",
+        "InstantID 人像",
+        "Paints a person from one picture of the face.",
+        "按一张人脸图片生成人像。",
     ),
     "single_face_swap_v2": Titles(
         "Single Face Swap V2",
@@ -74,7 +87,10 @@ TITLES: dict[str, Titles] = {
         "Face Detection", "人脸检测", "Finds the faces in a picture.", "找出图片中的人脸。"
     ),
     "prompts_expand": Titles(
-        "Prompt Expansion", "提示词扩写", "Makes longer prompts from a short one.", "把简短的提示词扩写成更长的提示词。"
+        "Prompt Expansion",
+        "提示词扩写",
+        "Makes longer prompts from a short one.",
+        "把简短的提示词扩写成更长的提示词。",
     ),
     "sd_prompts_optimize": Titles(
         "Prompt Optimization", "提示词优化", "Rewrites a text as a prompt.", "把文本改写成提示词。"

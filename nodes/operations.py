@@ -98,7 +98,7 @@ def build(node: OperationNode, values: dict[str, Any]) -> tuple[dict[str, Any], 
     """
     from ..engines.callbacks import callback_url
     from ..storage.pictures import Pictures
-    from .operation_fields import body_from
+    from .operation_fields import body_from, check_pictures
 
     pictures = Pictures()
     body = body_from(node.parts, values, wired_pictures(node, values, pictures))
@@ -109,29 +109,8 @@ def build(node: OperationNode, values: dict[str, Any]) -> tuple[dict[str, Any], 
     if units:
         body.setdefault("alwayson_scripts", {})["controlnet"] = {"args": units}
     whole = merge_patch(body, json_object("extra_json", values["extra_json"]))
-    _check_pictures(node, whole)
+    check_pictures(node.operation, node.parts, whole)
     return whole, pictures
-
-
-def _check_pictures(node: OperationNode, body: dict[str, Any]) -> None:
-    """A picture that must be there, by the names of the node: its socket and its field."""
-    for part in node.parts:
-        spec = next((one for one in node.operation.fields or () if one.name == part.wire), None)
-        if part.way != "picture" or part.field is None or spec is None or spec.required is not True:
-            continue
-        if part.wired is not None and not _at(body, part.wire):
-            socket, field = part.wired.id, part.field.id
-            raise InvalidRequest(
-                f"{socket} is not wired and {field} is empty: this picture must be given.",
-                f"Wire a picture to {socket}, or put its link into {field}.",
-                field=part.wire,
-            )
-
-
-def _at(body: Any, place: str) -> Any:
-    for name in place.split("."):
-        body = body.get(name) if isinstance(body, dict) else None
-    return body
 
 
 def wired_pictures(node: OperationNode, values: dict[str, Any], pictures: Pictures) -> dict[str, list[str]]:

@@ -63,7 +63,7 @@ REQUEST: tuple[Field, ...] = (
         0.75,
         0.0,
         1.0,
-        "How much of the init picture, or in the hires pass of the first pass, is painted anew.",
+        "How much is painted anew, 0 to 1: of the init picture, or of the first pass in a hires fix.",
     ),
     switch("enable_hr", False, "Hires fix: a second pass at a larger size."),
     number(
@@ -71,7 +71,7 @@ REQUEST: tuple[Field, ...] = (
         2.0,
         1.0,
         4.0,
-        "Hires fix: factor of enlargement. Not used when hr_resize_x or _y is given.",
+        "Hires fix: factor of enlargement. Not used when hr_resize_x or hr_resize_y is.",
         step=0.05,
     ),
     line("hr_upscaler", "Hires fix: upscaler name, such as Latent. Empty: the server's choice."),
@@ -85,8 +85,8 @@ REQUEST: tuple[Field, ...] = (
         "How the init picture is brought to width x height.",
     ),
     integer("mask_blur", 4, 0, 64, "Blur of the mask's edge in pixels."),
-    integer("mask_blur_x", -1, -1, 64, "Horizontal blur alone. -1: mask_blur."),
-    integer("mask_blur_y", -1, -1, 64, "Vertical blur alone. -1: mask_blur."),
+    integer("mask_blur_x", -1, -1, 64, "Horizontal blur in pixels, instead of mask_blur. -1: as mask_blur."),
+    integer("mask_blur_y", -1, -1, 64, "Vertical blur in pixels, instead of mask_blur. -1: as mask_blur."),
     combo("inpainting_fill", FILL_MODES, "fill", "What lies under the mask before painting begins."),
     switch(
         "inpaint_full_res", True, "On: paint only the masked region, at full size. Off: the whole picture."

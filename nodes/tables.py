@@ -115,7 +115,7 @@ CONTROLNET_APPLY = NodeTable(
         socket("image", "IMAGE", "The unit's picture. Locally a batch gives one control image per frame."),
         socket("mask", "MASK", "Mask for inpaint modules, 1 = repaint. Same size as the picture."),
         socket("latent", "LATENT", "Local: the latent that will be sampled; only its size is read."),
-        socket("units", UNITS_TYPE, "Units to go before this one, from another node like this."),
+        socket("units", UNITS_TYPE, "Units that come before this one, from another ControlNet Unit."),
         socket(
             "effective_region_mask",
             "MASK",

@@ -51,7 +51,7 @@ TASK = NodeTable(
 
 _ASYNC: tuple[Field, ...] = (
     *(field for field in REMOTE_SUBMIT.inputs if field.id != "deadline"),
-    socket("tasks", TASKS_TYPE, "Tasks to go before this one, from another node like this."),
+    socket("tasks", TASKS_TYPE, "Tasks that come before this one, from another Submit Async."),
 )
 
 SUBMIT_ASYNC = NodeTable(

@@ -104,8 +104,8 @@ UNIT: tuple[Field, ...] = (
     PROCESSOR_RES,
     THRESHOLD_A,
     THRESHOLD_B,
-    number("guidance_start", 0.0, 0.0, 1.0, "Part of the sampling at which the control begins, 0-1."),
-    number("guidance_end", 1.0, 0.0, 1.0, "Part of the sampling at which the control ends, 0-1."),
+    number("guidance_start", 0.0, 0.0, 1.0, "Share of the sampling, 0 to 1, at which the control begins."),
+    number("guidance_end", 1.0, 0.0, 1.0, "Share of the sampling, 0 to 1, at which the control ends."),
     PIXEL_PERFECT,
     combo(
         "control_mode",

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..base.command import command, pip
-from ..base.errors import MissingDependency, Unsupported
+from ..base.errors import MissingDependency
 from ..controlnet.modules import find_module
 from . import weight_files
 from .registry_table import PREPROCESSORS, Kind, Preprocessor

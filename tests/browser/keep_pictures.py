@@ -4,8 +4,8 @@
     python tests/browser/keep_pictures.py /tmp/shots
     python -m img_open.nodes.operation_pages
 
-The second also writes the thumbnails of example_workflows; the last one puts the nodes' pictures into the
-help pages.
+The last one puts the nodes' pictures into the help pages. The thumbnails of example_workflows have a script
+of their own: tests/comfyui/make_thumbnails.py.
 """
 
 from __future__ import annotations
@@ -37,15 +37,6 @@ def keep(source: Path, target: Path, colours: int = COLOURS, box: Box | None = N
         raise SystemExit(f"{target} is larger than {LARGEST // 1024} KiB.")
 
 
-def keep_thumbnail(source: Path, target: Path) -> None:
-    """Write the upper left of a workflow, where its note is, as the template browser wants it: a JPEG."""
-    with Image.open(source) as picture:
-        width, height = picture.size
-        small = picture.convert("RGB").crop((0, 0, min(width, 1340), min(height, 840)))
-        small.thumbnail((900, 900), Image.Resampling.LANCZOS)
-        small.save(target, quality=82, optimize=True)
-
-
 def main(folder: Path) -> None:
     for scene, name in SCENES.items():
         if (folder / f"{scene}.png").is_file():
@@ -54,8 +45,6 @@ def main(folder: Path) -> None:
     for source in sorted((folder / "nodes" / "own").glob("*.png")):
         node, _, locale = source.stem.rpartition("-")
         keep(source, ROOT / "web" / "docs" / node / f"{locale}.png")
-    for source in sorted((folder / "workflows" / "own").glob("*.png")):
-        keep_thumbnail(source, ROOT / "example_workflows" / f"{source.stem}.jpg")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ const named = (node, name) => node.widgets.find((one) => one.name === name);
 const put = (node, name, value) => {
   const one = named(node, name); one.value = value; one.callback?.(value, app.canvas, node);
 };
-const shown = (node) => node.widgets.filter((one) => one.type !== "button" && !one.hidden).map((one) => one.name);
+// The newer front-end calls a widget hidden as well whose place a wire has taken; its row is there.
+const shown = (node) => node.widgets
+  .filter((one) => one.type !== "button" && !one.options?.hidden).map((one) => one.name);
 const press = (node, name) => named(node, name).callback();
 const state = (node) => ({ shown: shown(node), height: node.size[1], width: node.size[0],
   least: node.computeSize()[1] });

@@ -76,7 +76,7 @@ def test_run_until_the_picture_is_on_the_node(pasted: Any, keep: Callable[[str],
         """return app.graph._nodes.find((one) => one.type === 'ImgOpenGenerate').widgets
         .filter((one) => /^img_open_(seeds|task|paid|action)$/.test(one.name)).map((one) => one.label)"""
     )
-    assert [label.split(":")[0] for label in labels] == ["copy seeds", "copy task id", "images paid"]
+    assert [label.split(":")[0] for label in labels] == ["copy seeds", "copy task id", "images made"]
     assert "local" in labels[2]
     workflow = page.run("return JSON.stringify(app.graph.serialize())")
     assert "img_open_" not in workflow

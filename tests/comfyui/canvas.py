@@ -26,7 +26,8 @@ def to_graph(host: Host, workflow: dict[str, Any]) -> dict[str, Any]:
 
 
 def _by_name(spec: dict[str, Any], values: list[Any]) -> dict[str, Any]:
-    """Widget values by input; widgets that the front-end adds on its own take their place and are dropped."""
+    """Widget values by input; widgets that the front-end adds on its own are dropped: the one after
+    a seed, and upload buttons, which come last."""
     named: dict[str, Any] = {}
     for part in ("required", "optional"):
         for name, declared in spec["input"].get(part, {}).items():
@@ -35,7 +36,6 @@ def _by_name(spec: dict[str, Any], values: list[Any]) -> dict[str, Any]:
                 continue
             named[name] = values.pop(0)
             seed = name in ("seed", "noise_seed") and kind == "INT"
-            upload = options.get("image_upload") or options.get("video_upload")
-            if options.get("control_after_generate", seed) or upload:
+            if options.get("control_after_generate", seed):
                 values.pop(0)
     return named

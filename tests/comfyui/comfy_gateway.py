@@ -71,10 +71,10 @@ class Gateway:
                 self._process.kill()
                 self._process.wait(10)
 
-    def write_profile(self, home: Path, name: str) -> None:
+    def write_profile(self, home: Path, name: str, *options: str) -> None:
         """`img-open profile add`, for the user whose data lies under `home`."""
         subprocess.run(
-            [*command(), "profile", "add", name, "--url", self.url, "--no-key"],
+            [*command(), "profile", "add", name, "--url", self.url, "--no-key", *options],
             env={**environment(home.parent), "IMG_OPEN_HOME": str(home)},
             check=True,
             capture_output=True,

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def test_workflows_are_offered_with_thumbnails(host: Host) -> None:
     assert set(offered) == {path.stem for path in (ROOT / "example_workflows").glob("*.json")}
     for name in offered:
         with urllib.request.urlopen(
-            f"{host.url}/api/workflow_templates/{PACK}/{name}.jpg", timeout=10
+            f"{host.url}/api/workflow_templates/{PACK}/{urllib.parse.quote(name)}.jpg", timeout=10
         ) as picture:
             assert picture.read(3) == b"\xff\xd8\xff"
 

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import aiohttp
+import cv2
 import numpy as np
 import pytest
 from comfy_gateway import Gateway
@@ -202,6 +203,33 @@ def test_errors_are_clear_text(
         assert word in result.error, result.error
 
 
+def test_a_unit_without_any_picture_is_not_sent(host: Host, gateway: Gateway) -> None:
+    known = len(gateway.tasks())
+    graph: Graph = {
+        "unit": node("ImgOpenControlNetApply", module="canny", model="canny"),
+        "send": submit("nothing to look at", units=["unit", 3]),
+        "look": shown("send", 2),
+    }
+    error = host.run(graph).error
+    assert "(canny) is enabled, but there is no picture for it" in error
+    assert "image_link" in error
+    graph["unit"]["inputs"]["enabled"] = False
+    assert host.run(graph).status == "success"
+    assert len(gateway.tasks()) == known + 1
+
+
+def test_a_local_picture_on_the_cloud_profile_names_the_way_out(host: Host, gateway: Gateway) -> None:
+    gateway.write_profile(host.base / "img-open-home", "no-storage", "--storage", "none")
+    graph: Graph = {
+        "photo": node("LoadImage", image="photo.png"),
+        "send": submit("no way for a picture", profile="no-storage", init_image=["photo", 0]),
+        "look": shown("send", 2),
+    }
+    error = host.run(graph).error
+    for words in ("names no storage", "Settings > Img Open > add a profile with storage", "docs/storage.md"):
+        assert words in error
+
+
 def test_a_batch_where_one_picture_is_wanted(host: Host, gateway: Gateway) -> None:
     graph: Graph = {
         "many": node("EmptyImage", width=32, height=32, batch_size=3, color=0),
@@ -239,6 +267,7 @@ def test_image_to_image_with_a_mask(
 def test_progress_preview_and_text_reach_the_client(host: Host, gateway: Gateway) -> None:
     """The bar moves, an intermediate picture is shown while the task runs, and at last what came out."""
     graph: Graph = {"watched": submit("a red moon", steps=30, n_iter=2), "look": shown("watched", 2)}
+    graph["save"] = node("SaveImage", images=["watched", 0], filename_prefix="watched")
     events, binaries = asyncio.run(listen(host, graph))
     states = [
         data["nodes"]["watched"]
@@ -248,7 +277,15 @@ def test_progress_preview_and_text_reach_the_client(host: Host, gateway: Gateway
     values = [state["value"] / state["max"] for state in states if state["max"]]
     assert values == sorted(values)
     assert any(0 < value < 1 for value in values)
-    assert any(b"\xff\xd8\xff" in data for data in binaries), "no intermediate picture"
+    previews = [data[data.index(b"\xff\xd8\xff") :] for data in binaries if b"\xff\xd8\xff" in data]
+    assert len(previews) > 1, "no intermediate picture"
+    # The last one is the result (as JPEG, enlarged by the host), which the host leaves on the node.
+    result = pictures(host, "watched")[0].astype(int)
+    size = (SIZE, SIZE)
+    small = [cv2.resize(decode_picture(data), size, interpolation=cv2.INTER_AREA) for data in previews]
+    apart = [np.abs(picture.astype(int) - result).mean() for picture in small]
+    assert apart[-1] < 4
+    assert apart[-1] < apart[0]
     texts = [data.decode("utf-8", "replace") for data in binaries if data[:4] == b"\0\0\0\x03"]
     assert any("running" in text for text in texts)
     assert any("seeds 11, 12" in text for text in texts)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from canvas import to_graph
 from comfy_gateway import Gateway
-from comfy_host import ROOT, Host
+from comfy_host import Host
 from graphs import CHECKPOINT, CONTROL
+from make_workflows import MAKERS, path_of
 
 SMALL: dict[str, dict[str, Any]] = {
     "CheckpointLoaderSimple": {"ckpt_name": CHECKPOINT},
@@ -27,7 +28,6 @@ SMALL: dict[str, dict[str, Any]] = {
 HERE = {"width": 64, "height": 64, "sd_model_checkpoint": CHECKPOINT}
 # Modules with weights of hundreds of megabytes: the picture itself stands for their map.
 LARGE = {"openpose_full", "depth_midas", "seg_ofade20k"}
-WORKFLOWS = sorted((ROOT / "example_workflows").glob("*.json"))
 
 
 def make_small(graph: dict[str, Any], name: str) -> None:
@@ -68,13 +68,13 @@ def write_film(path: Path) -> None:
     film.release()
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_example_workflow_runs(host: Host, gateway: Gateway, path: Path) -> None:
+@pytest.mark.parametrize("name", MAKERS)
+def test_example_workflow_runs(host: Host, gateway: Gateway, name: str) -> None:
     shutil.copy(host.folder / "input" / "example.png", host.base / "input" / "example.png")
-    if path.stem == "video-frames":
+    if name == "video-frames":
         write_film(host.base / "input" / "clip.mp4")
-    graph = to_graph(host, json.loads(path.read_text("utf-8")))
-    make_small(graph, path.stem)
+    graph = to_graph(host, json.loads(path_of(name).read_text("utf-8")))
+    make_small(graph, name)
     result = host.run(graph)
     assert result.status == "success", result.error
     saving = {key for key, one in graph.items() if one["class_type"].startswith(("Save", "PreviewImage"))}
@@ -87,9 +87,8 @@ def test_example_workflow_runs(host: Host, gateway: Gateway, path: Path) -> None
 
 def test_every_frame_has_its_own_control_image(host: Host) -> None:
     write_film(host.base / "input" / "clip.mp4")
-    path = ROOT / "example_workflows" / "video-frames.json"
-    graph = to_graph(host, json.loads(path.read_text("utf-8")))
-    make_small(graph, path.stem)
+    graph = to_graph(host, json.loads(path_of("video-frames").read_text("utf-8")))
+    make_small(graph, "video-frames")
     (shown,) = [key for key, one in graph.items() if one["class_type"] == "PreviewImage"]
     files = host.run(graph).outputs[shown]["images"]
     maps = {(host.base / "temp" / each["subfolder"] / each["filename"]).read_bytes() for each in files}
@@ -101,8 +100,7 @@ def test_the_cut_out_is_transparent_around_its_subject(host: Host) -> None:
     from img_open.base.pictures import decode_picture
 
     shutil.copy(host.folder / "input" / "example.png", host.base / "input" / "example.png")
-    path = ROOT / "example_workflows" / "background-removal.json"
-    graph = to_graph(host, json.loads(path.read_text("utf-8")))
+    graph = to_graph(host, json.loads(path_of("background-removal").read_text("utf-8")))
     (joined,) = [key for key, one in graph.items() if one["class_type"] == "JoinImageWithAlpha"]
     (cut,) = [key for key, one in graph.items() if one["inputs"].get("images") == [joined, 0]]
     only = {
@@ -116,9 +114,9 @@ def test_the_cut_out_is_transparent_around_its_subject(host: Host) -> None:
     assert picture[20, 20, 3] == 0, "the sky"
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_example_workflow_is_shareable(path: Path) -> None:
-    text = path.read_text("utf-8")
+@pytest.mark.parametrize("name", MAKERS)
+def test_example_workflow_is_shareable(name: str) -> None:
+    text = path_of(name).read_text("utf-8")
     workflow = json.loads(text)
     assert workflow["version"] == 0.4
     assert not {"accessKey", "Bearer"} & set(text.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from img_open.nodes.fields import Field
@@ -98,8 +99,8 @@ COLOURS = {"input": "#3f789e", "map": "#8a5fa8", "generate": "#a1683a", "result"
 
 _CONTROL = "https://huggingface.co/comfyanonymous/ControlNet-v1-1_fp16_safetensors"
 _KINDS = (
-    "11p_sd15_canny", "11p_sd15_lineart", "11p_sd15s2_lineart_anime", "11p_sd15_openpose", "11p_sd15_scribble",
-    "11p_sd15_seg", "11f1p_sd15_depth", "11f1e_sd15_tile",
+    "11p_sd15_canny", "11p_sd15_lineart", "11p_sd15s2_lineart_anime", "11p_sd15_openpose",
+    "11p_sd15_scribble", "11p_sd15_seg", "11f1p_sd15_depth", "11f1e_sd15_tile",
 )  # fmt: skip
 # File: folder of the host's models, address.
 MODELS = {
@@ -114,6 +115,21 @@ MODELS = {
         f"{_CONTROL}/resolve/main/control_v{kind}_fp16.safetensors",
     )
     for kind in _KINDS
+}
+MODELS |= {
+    "ioclab_sd15_recolor.safetensors": (
+        "controlnet",
+        "https://huggingface.co/lllyasviel/sd_control_collection/resolve/main/ioclab_sd15_recolor.safetensors",
+    ),
+    "anything-v5.safetensors": (
+        "checkpoints",
+        "https://huggingface.co/genai-archive/anything-v5/resolve/main/anything-v5.safetensors",
+    ),
+    "Realistic_Vision_V5.1_fp16-no-ema.safetensors": (
+        "checkpoints",
+        "https://huggingface.co/SG161222/Realistic_Vision_V5.1_noVAE/resolve/main/"
+        "Realistic_Vision_V5.1_fp16-no-ema.safetensors",
+    ),
 }
 
 # Combos with a fixed list; what the host or the machine lists is not checked here.
@@ -137,12 +153,24 @@ class Canvas:
         self._left = self._down = self._right = 0
 
     def note(self, text: str) -> None:
-        """The note that says what the workflow shows, left of everything."""
-        lines = sum(1 + len(line.encode()) // 58 for line in text.split("\n"))
-        node = self.add("MarkdownNote", size=(440, 60 + 24 * lines))
+        """The note that says what the workflow shows, left of everything; `workflow` adds the models."""
+        node = self.add("MarkdownNote", size=(440, 0))
         node["widgets_values"] = [text]
         node |= {"color": "#432", "bgcolor": "#653"}
         node["properties"] = {}
+
+    def _finish_note(self) -> None:
+        """List the models that the nodes name, with their addresses, and make room for the text."""
+        rows = [row for node in self.nodes for row in node["properties"].get("models", [])]
+        lines = [f"- [{row['name']}]({row['url']}) → `models/{row['directory']}`" for row in rows]
+        text = self.nodes[0]["widgets_values"][0]
+        if lines:
+            text += "\n\n**Models · 模型**\n\n" + "\n".join(dict.fromkeys(lines))
+        if any("/ControlNet-v1-1" in line for line in lines):
+            text += "\n- [ControlNet 1.1](https://huggingface.co/lllyasviel/ControlNet-v1-1)"
+        shown = re.sub(r"\]\([^)]*\)", "]", text).split("\n")
+        self.nodes[0]["size"][1] = 70 + sum(8 + 24 * (1 + _columns(line) // 46) for line in shown if line)
+        self.nodes[0]["widgets_values"] = [text]
 
     def group(self, title: str, colour: str, top: int = 0) -> None:
         """Begin a group, and its first column at height `top`; `colour` is a key of COLOURS."""
@@ -155,14 +183,24 @@ class Canvas:
             self._left = self._right + COLUMN_GAP + further
         self._down = top
 
-    def add(self, kind: str, size: tuple[int, int] | None = None, title: str = "", **given: Any) -> Node:
-        """A node below the last one; what is given is a widget's value, or a (node, output) pair for a wire.
+    def add(
+        self,
+        kind: str,
+        size: tuple[int, int] | None = None,
+        title: str = "",
+        top: int | None = None,
+        **given: Any,
+    ) -> Node:
+        """A node below the last one, or at height `top`.
+
+        What is given is a widget's value, or a (node, output) pair for a wire.
 
         Raises:
             ValueError: no such input, or a value that the combo does not offer.
         """
         inputs, outputs, values = _declared(kind, given)
         plain = sum("widget" not in each for each in inputs)
+        self._down = self._down if top is None else top
         width, height = size or size_of(kind, plain, len(outputs), len(values), _texts(kind))
         node: Node = {
             "id": len(self.nodes) + 1,
@@ -198,6 +236,7 @@ class Canvas:
 
     def workflow(self) -> dict[str, Any]:
         """What the canvas would save."""
+        self._finish_note()
         return {
             "id": "00000000-0000-0000-0000-000000000000",
             "revision": 0,
@@ -235,6 +274,11 @@ def downloads(values: list[Any]) -> dict[str, Any]:
         if name in values
     ]
     return {"models": rows} if rows else {}
+
+
+def _columns(line: str) -> int:
+    """A line's width; a Chinese character is as wide as two letters."""
+    return sum(1 + (ord(letter) > 0x2E80) for letter in line)
 
 
 def _texts(kind: str) -> int:

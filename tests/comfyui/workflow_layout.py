@@ -68,8 +68,9 @@ def wires(workflow: dict[str, Any]) -> list[Wire]:
         inputs = nodes[target]["inputs"]
         plain = [index for index, each in enumerate(inputs) if "widget" not in each]
         (x0, y0), (x1, y1) = nodes[source]["pos"], nodes[target]["pos"]
+        row = plain.index(slot) if slot in plain else slot  # the other ones are a widget's own
         start = (x0 + nodes[source]["size"][0] - 10, y0 + (output + 0.7) * SLOT)
-        joined.append((source, target, start, (x1 + 10, y1 + (plain.index(slot) + 0.7) * SLOT)))
+        joined.append((source, target, start, (x1 + 10, y1 + (row + 0.7) * SLOT)))
     return joined
 
 

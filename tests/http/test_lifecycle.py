@@ -446,6 +446,9 @@ def test_local_pictures_travel_inline_without_loss(
     with pytest.raises(errors.ProfileError, match="storage"):
         engine_for(server, storage="none", name="bare").run(request, pictures=pictures)
     assert server.works() == 1
+    unsent = next(task for task in journal.list() if task.profile == "bare")
+    assert (unsent.state, unsent.sent, unsent.owner) == ("prepared", False, "")
+    assert "names no storage" in unsent.message, "the row says why it was never sent"
 
 
 def test_progress_and_intermediate_pictures_arrive(shared: Shared, engine_for: EngineFor) -> None:

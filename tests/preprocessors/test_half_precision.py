@@ -57,7 +57,7 @@ def test_the_map_stays_within_the_tolerance(golden, tmp_path, key, half):
     check(made(key, picture, tmp_path, ""), made(key, picture, tmp_path, half), half)
 
 
-@pytest.mark.skipif(_REAL == Path() or not _REAL.is_dir(), reason="IMG_OPEN_TEST_WEIGHTS names no folder")
+@pytest.mark.skipif(Path() == _REAL or not _REAL.is_dir(), reason="IMG_OPEN_TEST_WEIGHTS names no folder")
 @pytest.mark.parametrize(
     ("key", "half"), [pair for pair in HALVED if pair[0] == "hed"], ids=lambda value: value
 )

@@ -62,8 +62,51 @@ def test_help_page_is_up_to_date(table: NodeTable, locale: str) -> None:
     text = help_pages.page(table, locale).read_text("utf-8")
     expected = help_pages.parameters(table, words(locale)[table.id], locale)
     assert expected in text, "run img_open.nodes.help_pages.refresh()"
+    assert text == help_pages.complete(text, table, words(locale)[table.id], locale)
     assert text.startswith("# ")
-    assert len(text.partition(help_pages.START)[0]) > 300, "the page explains nothing"
+    assert len(text.replace(expected, "")) > 300, "the page explains nothing"
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("table", NODES, ids=lambda table: table.id)
+def test_help_page_reads_from_the_top_in_a_narrow_sidebar(table: NodeTable, locale: str) -> None:
+    """Picture, what the node does, an example, the parameters; no table, which is cut off there."""
+    text = help_pages.page(table, locale).read_text("utf-8")
+    lines = text.split("\n")
+    if help_pages.page(table, locale).with_suffix(".png").is_file():
+        assert lines[2] == f"![{words(locale)[table.id]['display_name']}]({table.id}/{locale}.png)"
+        assert text.count(f"({table.id}/{locale}.png)") == 1
+    assert not [line for line in lines if line.startswith("|")]
+    heads = [line[3:] for line in lines if line.startswith("## ")]
+    assert heads[:2] == (["Example", "Parameters"] if locale == "en" else ["示例", "参数"])
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("table", NODES, ids=lambda table: table.id)
+def test_help_page_names_inputs_as_the_canvas_does(table: NodeTable, locale: str) -> None:
+    page = help_pages.page(table, locale).read_text("utf-8")
+    bullets = [line for line in page.split("\n") if line.startswith("- **")]
+    for field in table.inputs:
+        label = words(locale)[table.id]["inputs"][field.id]["name"]
+        if field.socket == "IMGOPEN_TASK":
+            continue  # several alike are told in one line
+        assert f"**{label}**" in page, field.id
+        if label != field.id:
+            assert any(f"**{label}**" in line and f"`{field.id}`" in line for line in bullets), field.id
+        if field.kind == "combo" and isinstance(field.options, tuple):
+            line = next(one for one in bullets if f"**{label}**" in one)
+            assert all(f"`{choice}`" in line for choice in field.options), field.id
+
+
+@pytest.mark.parametrize("table", NODES, ids=lambda table: table.id)
+def test_both_languages_say_as_much(table: NodeTable) -> None:
+    """The same sections and as many points under each: what one language tells, the other tells too."""
+
+    def outline(locale: str) -> list[int]:
+        text = help_pages.page(table, locale).read_text("utf-8")
+        return [section.count("\n- ") for section in re.split(r"(?m)^##+ ", text)]
+
+    assert outline("en") == outline("zh")
 
 
 @pytest.mark.parametrize("locale", LOCALES)

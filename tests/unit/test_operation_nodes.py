@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 from img_open.api.catalogue import Catalogue
 from img_open.base.errors import InvalidRequest
 from img_open.nodes import operation_pages
-from img_open.nodes.help_pages import locale_file, page
-from img_open.nodes.operation_fields import body_from
+from img_open.nodes.help_pages import complete, locale_file, page
+from img_open.nodes.operation_fields import body_from, check_pictures
 from img_open.nodes.operation_list import FILE, as_json, published_tables
 from img_open.nodes.operation_tables import (
     OperationNode,
@@ -20,6 +21,7 @@ from img_open.nodes.operation_tables import (
     operation_node,
     published_operations,
 )
+from img_open.nodes.operation_titles import TITLES
 from img_open.nodes.operation_words import FIELD_WORDS
 
 OPERATIONS = published_operations()
@@ -107,6 +109,17 @@ def test_pictures_are_wired_or_linked() -> None:
         body("roop", {"source": ["picture:1"]}, sourceUrl="https://a.example/s.png")
 
 
+def test_a_picture_that_must_be_there_is_asked_for_by_the_names_of_the_node() -> None:
+    node = node_of("roop")
+    check_pictures(node.operation, node.parts, {"sourceUrl": "https://a/s.png", "targetUrl": "picture:3"})
+    with pytest.raises(InvalidRequest, match="source is not wired and sourceUrl is empty"):
+        check_pictures(node.operation, node.parts, {"targetUrl": "picture:3"})
+    with pytest.raises(InvalidRequest, match="target is not wired and targetUrl is empty"):
+        check_pictures(node.operation, node.parts, {"sourceUrl": "https://a/s.png", "targetUrl": ""})
+    node = node_of("sd_image2image_v2")  # the page does not say that its pictures must be there
+    check_pictures(node.operation, node.parts, {})
+
+
 BAD = [
     ("prompts_expand", {"mode": "2"}, "mode"),
     ("sd_text2image_v3", {"restoreFaces": "yes"}, "restoreFaces"),
@@ -137,7 +150,17 @@ def test_chinese_words_and_pages_are_current() -> None:
             ("zh", operation_pages.chinese_page(node)),
         ):
             written = page(node.table, locale).read_text("utf-8")
-            assert written.startswith(text.partition("## Parameters")[0].partition("## 参数")[0]), STALE
+            entry = json.loads(locale_file(locale).read_text("utf-8"))[node.table.id]
+            assert written == complete(text, node.table, entry, locale), STALE
+
+
+def test_every_operation_has_a_readable_title() -> None:
+    assert set(TITLES) == {node.operation.id for node in OPERATIONS}
+    assert len({words.title for words in TITLES.values()}) == len(TITLES)
+    assert len({words.zh for words in TITLES.values()}) == len(TITLES)
+    for words in TITLES.values():
+        plain = words.title.replace("ControlNet", "").replace("InstantID", "")
+        assert not re.search("[a-z][0-9A-Z]|_", plain)
 
 
 def test_every_field_has_words() -> None:

@@ -104,6 +104,9 @@ def test_what_people_can_do(journal: Journal) -> None:
 
     filed(journal, "never-sent", "prepared")
     assert act("never-sent", "cancel")["state"] == "cancelled"
+    assert act("never-sent", "purge")
+    kept = filed(journal, "left-here", "prepared")  # its picture could not be sent, say
+    assert act("left-here", "purge") == {"purged": [kept]}
     filed(journal, "unsure", "uncertain")
     assert act("unsure", "retry")["state"] == "prepared"
     filed(journal, "forget", "uncertain")

@@ -75,7 +75,7 @@ export function follow(node) {
       return result;
     };
   }
-  afterMethod(node, "onConnectionsChange", "fold: wire", () => setTimeout(() => safe("fold: wire", fold)(node)));
+  afterMethod(node, "onConnectionsChange", "fold: wire", () => fold(node));
   afterMethod(node, "onConfigure", "fold: node loaded", () => fit(node));
   fold(node);
   // Whoever made the node gives it its values now, without telling.
