@@ -52,9 +52,9 @@ REQUEST: tuple[Field, ...] = (
         -1,
         -1,
         4294967295,
-        "Seed of the first picture, the next ones count up. -1: drawn at random; on this machine anew at every "
-        "run, on a server once, and the unchanged node then keeps its picture until run_again changes. The seeds "
-        "output says what was used.",
+        "Seed of the first picture, the next ones count up. -1: drawn at random; on this machine anew at "
+        "every run, on a server once, and the unchanged node then keeps its picture until run_again changes. "
+        "The seeds output says what was used.",
     ),
     integer("batch_size", 1, 1, 64, "Pictures per batch. On the cloud every picture is paid."),
     integer("n_iter", 1, 1, 64, "Number of batches; batch_size x n_iter pictures in all."),

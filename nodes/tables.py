@@ -85,9 +85,9 @@ PREPROCESSOR = NodeTable(
             "estimator",
             ESTIMATORS,
             ESTIMATORS[0],
-            "Who finds the people, for the openpose modules. auto: DWPose, or for bodies alone the MoveNet that "
-            "comes with the pack. openpose (non-commercial): OpenPose's own networks, whose licence allows "
-            "non-commercial use only; never used unless chosen here.",
+            "Who finds the people, for the openpose modules. auto: DWPose, or for bodies alone the MoveNet "
+            "that comes with the pack. openpose (non-commercial): OpenPose's own networks, whose licence "
+            "allows non-commercial use only; never used unless chosen here.",
         ),
     ),
     outputs=(
@@ -156,8 +156,9 @@ _REMOTE: tuple[Field, ...] = (
         0,
         0,
         4294967295,
-        "Server: change this number to run the same request once more (on the cloud that is paid again), with "
-        "seed -1 for a new picture. Otherwise an unchanged node keeps its result. Not used on this machine.",
+        "Server: change this number to run the same request once more (on the cloud that is paid again), "
+        "with seed -1 for a new picture. Otherwise an unchanged node keeps its result. Not used on this "
+        "machine.",
     ),
 )
 

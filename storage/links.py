@@ -41,6 +41,6 @@ class NoLinker:
         """Always refuses, and says what to set up."""
         raise ProfileError(
             f"The profile names no storage, so a local picture ({mime}, {len(data)} bytes) cannot be sent.",
-            "Settings > Img Open > add a profile with storage (docs/storage.md says which), and choose it on the "
-            "node; for a gateway it is inline. Or give the picture as a link.",
+            "Settings > Img Open > add a profile with storage (docs/storage.md says which), and choose it on "
+            "the node; for a gateway it is inline. Or give the picture as a link.",
         )

@@ -2,8 +2,9 @@
 
     python tests/comfyui/make_thumbnails.py EXAMPLE_PICTURE
 
-EXAMPLE_PICTURE is ComfyUI's input/example.png, which the workflows load. Every map is made by the pack's own
-modules, every result by the demo model. What needs larger models is an empty frame that says so, or a sketch.
+EXAMPLE_PICTURE is ComfyUI's input/example.png, which the workflows load. Maps come from the pack's own
+modules (07 shows the scene's true depth, 06 drawn keypoints), results from the demo model. What needs larger
+models is an empty frame that says so, or a sketch that is named one.
 Needs a font with Chinese characters. Look at all pictures afterwards (`--sheet FILE` puts them on one).
 """
 
@@ -104,14 +105,14 @@ class Shop:
             "lineart-colouring": [(255 - lines, "线稿 · drawing"), (lines, "控制图 · map")],
             "recolour": [(grey, "黑白 · grey"), (YOURS, "上色 · colours")],
             "anime-to-real": [(inked, "动漫"), (YOURS, "写实 · real"), (lines, "lineart")],
-            "real-to-anime": [("photo", "照片"), (YOURS, "动漫 · anime")],
+            "real-to-anime": [("photo", "照片（示意）"), (YOURS, "动漫 · anime")],
             "fixed-subject": [(example, "reference"), (YOURS, "新场景 · new scene")],
             "super-resolution": [("small", "512 · 示意 sketch"), ("large", "1024")],
             "background-removal": [(example, "图片"), (subject, "遮罩"), (cut(example, subject), "抠图")],
             "inpaint-by-hand": [(framed(example), "遮罩"), (region, "裁剪 · crop")],
             "video-frames": [(halves(frame, module("canny", frame, 100, 200, 128)), f"帧 {number}")
                              for number, frame in enumerate(film, 1)],
-            "local-and-remote": [(edges, "canny"), (THERE, "服务器"), (near, "本机 = 服务器 · same request")],
+            "local-and-remote": [(edges, "canny"), (THERE, "服务器"), (near, "本机 · run here")],
             "remote-page-request": [("page", "页面请求"), (THERE, "服务器 · server")],
             "fan-out": [(self.plain(prompt, seed), f"请求 {seed}") for seed, prompt in enumerate(FAN, 1)],
             "api-operations": [("call", "接口操作"), (THERE, "服务器"),

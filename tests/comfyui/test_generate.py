@@ -111,7 +111,7 @@ def test_a_random_seed_is_drawn_at_every_queue_on_this_machine(host: Host, pictu
 
 @pytest.mark.parametrize("run_on", ["auto", "remote"])
 def test_a_random_seed_is_not_paid_twice(host: Host, gateway: Gateway, pictures: Path, run_on: str) -> None:
-    """auto is here in this test, but might be on a server the next time: an unchanged node keeps its picture."""
+    """auto is here in this test, but may be on a server next time: an unchanged node keeps its picture."""
     name = f"seed-{run_on}"
     gateway.write_profile(host.base / "img-open-home", name)
     checkpoint = "demo" if run_on == "remote" else "tiny_sd15"
