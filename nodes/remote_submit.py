@@ -84,7 +84,7 @@ def build(values: dict[str, Any]) -> tuple[Request, Pictures]:
 
 
 def _check_units(request: Request) -> None:
-    """A server would take the task and let it fail: said here, where it costs nothing, as a local run does."""
+    """A server would take the task and let it fail: said here, where it costs nothing, as locally."""
     for number, unit in enumerate(request.units):
         if unit.enabled and unit.image is None and request.init_image is None:
             index = f"alwayson_scripts.controlnet.args[{number}]"
