@@ -39,7 +39,8 @@ REQUEST: tuple[Field, ...] = (
     text("negative_prompt", "What to keep out of the picture."),
     line(
         "sd_model_checkpoint",
-        "Checkpoint, spelt as the server's model list spells it. Our gateway's own is `demo`.",
+        "Checkpoint. On this machine a file by its name, stem or hash; on a server as its model list spells "
+        "it (our gateway's own is `demo`).",
     ),
     line("sd_vae", "File name of the VAE. Empty: the one inside the checkpoint."),
     combo("sampler_index", SAMPLERS, "DPM++ 2M Karras", "Sampler, by the web UI's name."),
