@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 an error of the pack (one clear text on stderr), 2 wrong a
 from __future__ import annotations
 
 import argparse
+import codecs
 import json
 import math
 import os
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 RESUMABLE = (TaskTimeout, TaskUncertain)
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 THREADS_MOST = 256
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 PICTURE_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
 
@@ -153,7 +155,8 @@ def read_request(source: str) -> tuple[Request, list[str]]:
     if data.startswith(PICTURE_SIGNATURES) or data[8:12] == b"WEBP":
         return convert.from_infotext(data, notices), notices
     try:
-        text = data.decode("utf-8-sig")
+        # Windows PowerShell writes what it redirects as UTF-16.
+        text = data.decode("utf-16" if data.startswith(UTF16_MARKS) else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidRequest(
             f"{source} is neither text nor a PNG.", "Give JSON, a curl command or a web-UI PNG."
@@ -253,6 +256,10 @@ def preprocess_picture(arguments: argparse.Namespace) -> int:
         module, arguments.processor_res, arguments.threshold_a, arguments.threshold_b
     )
     picture = decode_picture(read_file(arguments.input), source=str(arguments.input))
+    if arguments.output.exists() and arguments.output.samefile(arguments.input):
+        raise InvalidRequest(
+            f"{arguments.output} is the picture itself: the map would replace it.", "Give another OUT."
+        )
     runtime = PlainRuntime()
     detected = run_module(
         module,

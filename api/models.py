@@ -22,6 +22,11 @@ def _text(value: Any) -> Any:
     return value
 
 
+def _link(value: Any) -> Any:
+    """Links nobody needs: what is no text counts as none, so that one odd row does not cost the list."""
+    return cast("object", value) if isinstance(value, str) else None
+
+
 def _whole(value: Any) -> Any:
     """Numbers: digits in a text are read; null and blank mean unknown."""
     if isinstance(value, str):
@@ -56,6 +61,7 @@ def _named(*names: str) -> AliasChoices:
 
 
 Text = Annotated[str, BeforeValidator(_text)]
+Link = Annotated[str | None, BeforeValidator(_link)]
 Whole = Annotated[int | None, BeforeValidator(_whole)]
 
 
@@ -180,7 +186,7 @@ class ModelRow(Reply):
     version: Text = Field(default="", validation_alias=_named("modelVersion", "version"))
     status: Whole = Field(default=None, validation_alias=_named("modelStatus", "status"))
     upload_status: Whole = Field(default=None, validation_alias=_named("modelUploadStatus", "upload_status"))
-    cover_url: str | None = Field(default=None, validation_alias=_named("modelImgUrl2", "cover_url"))
+    cover_url: Link = Field(default=None, validation_alias=_named("modelImgUrl2", "cover_url"))
 
 
 class ModelListReply(Reply):

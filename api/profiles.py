@@ -294,8 +294,8 @@ def _cloud_profile() -> Profile:
     if missing:
         raise ProfileError(
             f"The profile {CLOUD!r} needs {' and '.join(missing)} in the environment.",
-            "Set both and start again, or keep keys in a file: Settings > Img Open > a profile of another "
-            f"name, or `{command(f'profile add NAME --url {CLOUD_BASE_URL}')}`.",
+            "Set both and start again, or keep keys in a profile of another name: Settings > Img Open, or "
+            "the command `profile add NAME --url URL`.",
             profile=CLOUD,
         )
     return Profile(CLOUD, CLOUD_BASE_URL, key_id, secret)

@@ -55,17 +55,21 @@ def find_module(name: str) -> ModuleSpec:
     spec = _BY_SPELLING.get(name)
     if spec is not None:
         return spec
+    lower = name.strip().lower()
+    parts = [each for each in _BY_SPELLING if len(lower) > 2 and lower in each.lower()][:4]
     near = difflib.get_close_matches(name, _BY_SPELLING, n=4, cutoff=0.5)
     by_case = [each for each in _BY_SPELLING if each.lower() == name.lower()]
     spellings: dict[str, str] = {}  # one for each module, the nearest; those of today rather than legacy ones
-    for each in (*by_case, *near):
+    for each in (*by_case, *near, *parts):
         spellings.setdefault(_BY_SPELLING[each].name, LEGACY_NAMES.get(each, each))
-    nearest = ", ".join(spellings.values()) or "canny, depth_midas, openpose_full"
+    nearest = ", ".join(list(spellings.values())[:6])
     raise InvalidRequest.field(
         "module",
         name,
         "the name of a preprocessor",
-        f"Did you mean one of: {nearest}? The case of letters counts.",
+        f"Did you mean one of: {nearest}? The case of letters counts."
+        if nearest
+        else "Use, for example, canny, depth_midas or openpose_full. The case of letters counts.",
     )
 
 

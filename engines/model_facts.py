@@ -71,7 +71,7 @@ def _header(path: Path) -> Mapping[str, Any]:
             if length > _LARGEST_HEADER:
                 return {}
             value: Any = json.loads(stream.read(length))
-    except (OSError, ValueError, struct.error):
+    except (OSError, ValueError, struct.error, RecursionError):  # the last: brackets in brackets without end
         return {}
     return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -17,11 +18,11 @@ from urllib.parse import urljoin
 
 from ..api.client import Client, model_of
 from ..api.models import ModelListReply, ModelRow
-from ..api.profiles import load_profile
+from ..api.profiles import Profile
 from ..api.retry import Backoff
 from ..api.transport import Timeouts
-from ..base.errors import ImgOpenError
-from ..base.log import get_logger
+from ..base.errors import ImgOpenError, ServerError
+from ..base.log import get_logger, scrub
 
 _log = get_logger("engines.models")
 KINDS = ("checkpoint", "lora", "vae", "controlnet")
@@ -69,7 +70,8 @@ class Batch:
     missing: int = 0
 
 
-Fetch = Callable[[str], Iterator[Batch]]
+Fetch = Callable[[Profile], Iterator[Batch]]
+Place = tuple[str, str, str]  # what a list and its covers belong to
 
 
 @dataclass(frozen=True)
@@ -89,17 +91,21 @@ class Look:
     error: ImgOpenError | None
 
 
-def fetch_entries(profile: str) -> Iterator[Batch]:
+def place_of(profile: Profile) -> Place:
+    """Whose list it is: a profile that gets another address or dialect has another list."""
+    return profile.name, profile.base_url, profile.dialect
+
+
+def fetch_entries(profile: Profile) -> Iterator[Batch]:
     """The whole list of a profile's server: checkpoints, and the other types as far as they can be asked for.
 
     A gateway is asked type by type (`modelType` is part of its dialect, docs/gateway.md). The published API
     has paths for the model list alone; a LoRA list is asked when the local catalogue names its path.
     Raises the pack's errors.
     """
-    loaded = load_profile(profile)
-    client = Client(loaded, timeouts=_QUICK, backoff=Backoff(attempts=2))
+    client = Client(profile, timeouts=_QUICK, backoff=Backoff(attempts=2))
     try:
-        for kind in KINDS if loaded.dialect == "gateway" else ("",):
+        for kind in KINDS if profile.dialect == "gateway" else ("",):
             yield from _pages(client, kind)
         if client.catalogue.operation("query_lora_list").path:
             yield from _lora_pages(client)
@@ -107,9 +113,9 @@ def fetch_entries(profile: str) -> Iterator[Batch]:
         client.close()
 
 
-def search_server(profile: str, text: str) -> Batch:
+def search_server(profile: Profile, text: str) -> Batch:
     """The rows whose name holds `text`, by the server's own search: for lists that are not fetched whole."""
-    client = Client(load_profile(profile), timeouts=_QUICK, backoff=Backoff(attempts=1))
+    client = Client(profile, timeouts=_QUICK, backoff=Backoff(attempts=1))
     try:
         reply = client.model_list(1, _PAGE, name=text)
     finally:
@@ -151,7 +157,6 @@ def _lora_pages(client: Client) -> Iterator[Batch]:
 
 
 def _entry(row: ModelRow, base_url: str) -> Entry:
-    cover = (row.cover_url or "").strip()
     kind = (row.type or "checkpoint").lower()  # not what was asked for: a server may not know that filter
     name = tag_name(row.checkpoint) if kind == "lora" else row.checkpoint
     return Entry(
@@ -161,8 +166,16 @@ def _entry(row: ModelRow, base_url: str) -> Entry:
         base=row.base_model,
         hash=row.hash,
         version=row.version,
-        cover=urljoin(base_url + "/", cover) if cover else "",
+        cover=_cover_link(base_url, row.cover_url or ""),
     )
+
+
+def _cover_link(base_url: str, cover: str) -> str:
+    """Where a cover is; empty when there is none, or when what the server says is no link."""
+    try:
+        return urljoin(base_url + "/", cover.strip()) if cover.strip() else ""
+    except ValueError:  # such as an address with half a bracket
+        return ""
 
 
 def tag_name(file: str) -> str:
@@ -185,7 +198,7 @@ class _List:
 
 
 class Shelf:
-    """The lists by profile.
+    """The lists by profile and server: a profile with another address never shows the old server's list.
 
     Args:
         fetch: gives one profile's list in batches; blocking, raises the pack's errors.
@@ -196,13 +209,13 @@ class Shelf:
         self._fetch = fetch
         self._keep_s = keep_s
         self._lock = threading.Lock()
-        self._lists: dict[str, _List] = {}
+        self._lists: dict[Place, _List] = {}
 
-    def look(self, profile: str, *, again: bool = False, wait_s: float = 10.0) -> Look:
+    def look(self, profile: Profile, *, again: bool = False, wait_s: float = 10.0) -> Look:
         """What is known of a profile's list; begins to fetch it where needed.
 
         Args:
-            profile: its name.
+            profile: as it is now, freshly loaded.
             again: fetch even a fresh list anew (not one that is being fetched).
             wait_s: longest wait for the first rows, seconds; later rows are for the next look.
 
@@ -219,37 +232,39 @@ class Shelf:
                 raise one.error
             return Look(list(one.entries.values()), one.loading, one.missing, one.error)
 
-    def find(self, profile: str, key: str) -> Entry | None:
+    def find(self, profile: Profile, key: str) -> Entry | None:
         """The entry of a key, if its list is there. Asks nobody."""
         with self._lock:
-            one = self._lists.get(profile)
+            one = self._lists.get(place_of(profile))
         if one is None:
             return None
         with one.news:
             return one.entries.get(key)
 
-    def add(self, profile: str, entries: Sequence[Entry]) -> None:
+    def add(self, profile: Profile, entries: Sequence[Entry]) -> None:
         """Put further rows on a list that is there (see `search_server`)."""
         with self._lock:
-            one = self._lists.get(profile)
+            one = self._lists.get(place_of(profile))
         if one is not None:
             with one.news:
                 one.entries.update({each.key: each for each in entries})
 
-    def _begin(self, profile: str, again: bool) -> _List:
-        now = time.monotonic()
+    def _begin(self, profile: Profile, again: bool) -> _List:
+        now, place = time.monotonic(), place_of(profile)
         with self._lock:
-            one = self._lists.get(profile)
+            one = self._lists.get(place)
             if one is not None and (one.loading or (one.begun and not again and self._fresh(one, now))):
                 return one
-            one = self._lists[profile] = _List(begun=now, loading=True)
+            for former in [each for each in self._lists if each[0] == profile.name]:
+                del self._lists[former]
+            one = self._lists[place] = _List(begun=now, loading=True)
         threading.Thread(target=self._work, args=(profile, one), name="img-open shelf", daemon=True).start()
         return one
 
     def _fresh(self, one: _List, now: float) -> bool:
         return now - one.begun < self._keep_s
 
-    def _work(self, profile: str, one: _List) -> None:
+    def _work(self, profile: Profile, one: _List) -> None:
         error: ImgOpenError | None = None
         try:
             for batch in self._fetch(profile):
@@ -259,8 +274,14 @@ class Shelf:
                     one.missing += batch.missing
                     one.news.notify_all()
         except ImgOpenError as caught:
-            _log.info("model list of %s: %s", profile, caught)
+            _log.info("model list of %s: %s", profile.name, caught)
             error = caught
+        except Exception as caught:  # nobody else would hear of it: this thread has no caller
+            _log.error("%s", scrub(traceback.format_exc()))
+            error = ServerError(
+                f"The model list of {profile.name} could not be read: {type(caught).__name__}.",
+                "See the log.",
+            )
         finally:
             with one.news:
                 one.error, one.loading = error, False

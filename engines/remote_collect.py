@@ -41,11 +41,13 @@ def collect(
     found = [Collected() for _ in waits]
     shares = [0.0] * len(waits)
     todo = list(range(len(waits)))
-    lock = threading.Lock()
+    lock, telling = threading.Lock(), threading.Lock()
 
     def report(index: int, told: Progress) -> None:
         shares[index] = told.fraction
-        if progress is not None:
+        if progress is None:
+            return
+        with telling:  # in the order of what they count
             done = sum(1 for one in found if one.result is not None or one.error is not None)
             text = f"{done}/{len(waits)}" + (f" · {told.message}" if told.message else "")
             progress(Progress(sum(shares) / len(shares), told.stage, text, told.preview))
@@ -62,7 +64,7 @@ def collect(
                 found[index].error = error
             except BaseException as error:
                 found[index].error = ImgOpenError(f"Waiting failed: {type(error).__name__}: {error}")
-            shares[index] = 1.0
+            report(index, Progress(1.0, "done"))
 
     threads = [
         threading.Thread(target=work, name="img-open collect", daemon=True)

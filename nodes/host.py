@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 PREVIEW_SIZE = 512  # pixels, longer side of an intermediate picture on the node
 _STEPS = 1000
 _THREADS = max(1, min(8, os.cpu_count() or 1))  # pictures at once in OpenCV steps; also onnxruntime's threads
+_MOST_NETWORKS = 4  # openpose_full is three
+_MOST_BYTES = 3 * 2**30  # of all kept networks together: what is offloaded takes the host's RAM
 _MOST_SESSIONS = 4  # DWPose is two, animal_openpose one more, MoveNet another
 
 _log = logging.getLogger("img_open.nodes")
-_networks: dict[str, Any] = {}
+_networks: OrderedDict[str, Any] = OrderedDict()  # those used last at the end
 _sessions: OrderedDict[str, Any] = OrderedDict()
 _maps = ResultCache()
 
@@ -119,6 +121,7 @@ class HostRuntime:
         self.cache = _maps
         self.notices: list[str] = []
         self._bar = bar
+        self._in_use: set[str] = set()
 
     def cancelled(self) -> bool:
         """The host's interrupt flag."""
@@ -140,7 +143,9 @@ class HostRuntime:
     def load(self, key: str, builder: Callable[[], Any]) -> Any:
         """The network `key` on the device; the host may offload it again once the node is done.
 
-        What is no torch module (a session of onnxruntime) is not the host's to move: the last four are kept.
+        The last four networks are kept, fewer where they are more than 3 GiB together, but always those that
+        this runtime has loaded. What is no torch module (a session of onnxruntime) is not the host's to move:
+        the last four of these are kept.
         """
         from comfy.model_patcher import ModelPatcher
 
@@ -154,12 +159,34 @@ class HostRuntime:
                 return _keep_session(key, network)
             patcher = ModelPatcher(network, memory.get_torch_device(), memory.unet_offload_device())
             _networks[key] = patcher
+        _networks.move_to_end(key)
+        self._in_use.add(key)
+        _drop_networks(self._in_use)
         memory.load_models_gpu([patcher])
         return patcher.model
 
     def free_memory(self) -> int:
         """Bytes free on the device, by the host's count."""
         return int(memory.get_free_memory(memory.get_torch_device()) * 0.8)
+
+
+def _drop_networks(in_use: set[str]) -> None:
+    """Let go of the networks not used for longest until the rest is few and small enough."""
+    size = sum(patcher.model_size() for patcher in _networks.values())
+    for key in [key for key in _networks if key not in in_use]:
+        if len(_networks) <= _MOST_NETWORKS and size <= _MOST_BYTES:
+            return
+        patcher = _networks.pop(key)
+        size -= patcher.model_size()
+        _unload(patcher)
+
+
+def _unload(patcher: Any) -> None:
+    """Take a network from the host's list of loaded ones, and from the device."""
+    loaded = memory.current_loaded_models
+    for place in range(len(loaded) - 1, -1, -1):
+        if loaded[place].model is patcher:
+            loaded.pop(place).model_unload()
 
 
 def _keep_session(key: str, network: Any) -> Any:

@@ -27,19 +27,25 @@ class ImgOpenPoseRender(io.ComfyNode):
 
     @classmethod
     async def execute(cls, **inputs: Any) -> io.NodeOutput:
-        from ..preprocessors.pose import pose_to_json, poses_from_json
+        from ..preprocessors.pose import pose_to_json, poses_from_json, unsure_points
 
         values = {**POSE_RENDER.defaults(), **inputs}
-        poses = poses_from_json(_given(values))
+        given = _given(values)
+        poses = poses_from_json(given)
         if not poses:
             raise InvalidRequest(
                 "The pose is an empty list: there is nothing to draw.",
                 "A Preprocessor gives one for modules that draw no pose, and for run_on remote.",
             )
+        bar = Bar(cls.hidden.unique_id)
         try:
-            pictures = _drawn(poses, values, Bar(cls.hidden.unique_id))
+            pictures = _drawn(poses, values, bar)
         except Cancelled:
             raise stop_node() from None
+        told: list[str] = []
+        if unsure := unsure_points(given):
+            told.append(f"{unsure} points have a confidence below 1 and were left out, as in the web UI.")
+            bar.text("\n".join(told))
         frames = [pose_to_json(pose) for pose in poses]
         return io.NodeOutput(pictures, json.dumps(frames), frames)
 
@@ -63,6 +69,7 @@ def _drawn(poses: list[Pose], values: dict[str, Any], bar: Bar) -> torch.Tensor:
     from ..preprocessors.pose import draw_pose
 
     size = _size(poses, int(values["width"]), int(values["height"]))
+    _check_memory(len(poses), *size)
     batch = np.empty((len(poses), *size, 3), np.float32)
     for index, pose in enumerate(poses):
         if interrupted():
@@ -71,6 +78,20 @@ def _drawn(poses: list[Pose], values: dict[str, Any], bar: Bar) -> torch.Tensor:
         write_frame(made, batch[index])
         bar.show((index + 1) / len(poses))
     return torch.from_numpy(batch)
+
+
+def _check_memory(count: int, height: int, width: int) -> None:
+    """Refuse a batch that would fill the machine's memory: the host would be killed for it."""
+    import torch
+    from comfy import model_management
+
+    needed, free = count * height * width * 3 * 4, model_management.get_free_memory(torch.device("cpu"))
+    if needed > 0.7 * free:
+        raise InvalidRequest(
+            f"{count} pictures of {width} x {height} need {needed / 2**30:.1f} GiB of memory, and "
+            f"{free / 2**30:.1f} GiB are free.",
+            "Give a smaller width and height, or fewer frames.",
+        )
 
 
 def _size(poses: list[Pose], width: int, height: int) -> tuple[int, int]:

@@ -29,8 +29,8 @@ POSE_RENDER = NodeTable(
         text(
             "pose",
             "OpenPose JSON, as the web UI's pose editor and detect call or a Preprocessor give it: one "
-            "object with people, canvas_width and canvas_height, or a list of them, one per frame. Not read "
-            "while pose_keypoint is wired.",
+            "object with people, canvas_width and canvas_height, or a list of them, one per frame. A point "
+            "with a confidence below 1 counts as missing, as there. Not read while pose_keypoint is wired.",
         ),
         socket("pose_keypoint", POSE_TYPE, "The pose from a node, instead of the text."),
         switch("body", True, "Draw bodies (18 points) and animals (17 points)."),

@@ -47,7 +47,7 @@ def refusal(method: str, headers: Mapping[str, str]) -> str:
             f"localhost, or set {HOSTS} to the name."
         )
     origin = given.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and not _same_place(origin, host):
         return "Requests of other sites are refused."
     if given.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return "Requests of other sites are refused."
@@ -58,6 +58,13 @@ def refusal(method: str, headers: Mapping[str, str]) -> str:
     if given.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         return "The content type must be application/json."
     return ""
+
+
+def _same_place(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:  # such as an address with half a bracket
+        return False
 
 
 def own_name(host: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections import OrderedDict
 from functools import lru_cache
 from pathlib import Path
@@ -17,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from ..base.errors import ImgOpenError, InvalidRequest, PictureError
-from ..base.log import get_logger
+from ..base.log import get_logger, scrub
 from .web_guard import in_thread, reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..engines.model_shelf import Entry, Look, Shelf
+    from ..api.profiles import Profile
+    from ..engines.model_shelf import Entry, Look, Place, Shelf
 
 _log = get_logger("nodes.web")
 
@@ -89,25 +91,24 @@ async def models_page(request: web.Request) -> web.Response:
 
 
 def _look(source: str, profile: str, search: str, again: bool) -> Look:
+    from ..api.profiles import load_profile
     from ..engines.model_shelf import Look, search_server
 
     if source == HERE:
         return Look(local_entries(), False, 0, None)
     if source != "remote":
         raise InvalidRequest.field("source", source, f"{HERE} or remote")
-    look = shelf().look(profile, again=again)
+    named = load_profile(profile)  # anew each time: it may be gone, or be another server's by now
+    look = shelf().look(named, again=again)
     if search and look.missing and not look.loading:
-        shelf().add(profile, search_server(profile, search).entries)
-        look = shelf().look(profile)
+        shelf().add(named, search_server(named, search).entries)
+        look = shelf().look(named)
     return look
 
 
 def local_entries() -> list[Entry]:
     """The model files in ComfyUI's folders, by the names its loaders use."""
     import folder_paths
-
-    from ..engines.model_facts import base_model, picture_beside
-    from ..engines.model_shelf import Entry, tag_name
 
     found: list[Entry] = []
     for folder, kind in _FOLDERS:
@@ -117,19 +118,27 @@ def local_entries() -> list[Entry]:
             path = Path(folder_paths.get_full_path(folder, name) or "")
             if not path.is_file():
                 continue
-            cover = picture_beside(path)
-            found.append(
-                Entry(
-                    name=tag_name(name) if kind == "lora" else name,
-                    title=tag_name(name),
-                    kind=kind,
-                    base=base_model(path),
-                    bytes=path.stat().st_size,
-                    cover=str(cover) if cover else "",
-                )
-            )
+            try:
+                found.append(_file_entry(path, name, kind))
+            except Exception:  # one odd file must not hide the others; the host's list names it as before
+                _log.warning("model file %s: %s", name, scrub(traceback.format_exc()))
     _remember(found)
     return found
+
+
+def _file_entry(path: Path, name: str, kind: str) -> Entry:
+    from ..engines.model_facts import base_model, picture_beside
+    from ..engines.model_shelf import Entry, tag_name
+
+    cover = picture_beside(path)
+    return Entry(
+        name=tag_name(name) if kind == "lora" else name,
+        title=tag_name(name),
+        kind=kind,
+        base=base_model(path),
+        bytes=path.stat().st_size,
+        cover=str(cover) if cover else "",
+    )
 
 
 _seen: dict[str, Entry] = {}  # files of former looks, so that a cover needs no look of its own
@@ -176,20 +185,22 @@ class Covers:
     def __init__(self) -> None:
         self._gate = threading.Semaphore(_AT_ONCE)
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
-        self._failed: dict[tuple[str, str], float] = {}
+        self._kept: OrderedDict[tuple[Place | None, str], bytes] = OrderedDict()
+        self._failed: dict[tuple[Place | None, str], float] = {}
 
-    def get(self, profile: str, entry: Entry) -> bytes:
+    def get(self, profile: Profile | None, entry: Entry) -> bytes:
         """A JPEG of at most COVER pixels.
 
         Args:
-            profile: whose rules for links count; empty for a file on this machine.
+            profile: whose rules for links count, that of its list; None for a file on this machine.
             entry: the model.
 
         Raises:
             LinkRefused, NetworkError, ServerError, PictureError: it cannot be had, or was not a moment ago.
         """
-        name = (profile, entry.cover)
+        from ..engines.model_shelf import place_of
+
+        name = (place_of(profile) if profile else None, entry.cover)
         with self._lock:
             if name in self._kept:
                 self._kept.move_to_end(name)
@@ -212,8 +223,8 @@ class Covers:
         return data
 
 
-def _cover_bytes(profile: str, cover: str) -> bytes:
-    if not profile:
+def _cover_bytes(profile: Profile | None, cover: str) -> bytes:
+    if profile is None:
         path = Path(cover)
         try:
             if path.stat().st_size > _COVER_BYTES:
@@ -221,15 +232,13 @@ def _cover_bytes(profile: str, cover: str) -> bytes:
             return path.read_bytes()
         except OSError:
             raise PictureError(f"The picture {path.name} cannot be read.", "Look for the file.") from None
-    from ..api.profiles import load_profile
     from ..storage.fetch import Fetcher
 
-    rules = load_profile(profile)
     fetcher = Fetcher(
-        allow_private=rules.allow_private_results,
+        allow_private=profile.allow_private_results,
         max_bytes=_COVER_BYTES,
         timeout=_COVER_S,
-        allow_origins=(rules.origin,),
+        allow_origins=(profile.origin,),
     )
     return fetcher.fetch_bytes(cover)
 
@@ -264,11 +273,13 @@ async def model_cover(request: web.Request) -> web.Response:
     key = request.query.get("key", "")
 
     def work() -> bytes | None:
-        here = source == HERE
-        entry = _local(key) if here else shelf().find(profile, key)
+        from ..api.profiles import load_profile
+
+        named = None if source == HERE else load_profile(profile)
+        entry = _local(key) if named is None else shelf().find(named, key)
         if entry is None or not entry.cover:
             return None
-        return covers().get("" if here else profile, entry)
+        return covers().get(named, entry)
 
     try:
         data = await in_thread(work, "img-open-cover")

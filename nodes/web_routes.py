@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _log = get_logger("nodes.web")
 _live = web_tasks.Live()
 _registered: set[int] = set()
+# What the open route says of a module: the same on every machine.
+_TOLD = ("name", "label", "aliases", "tags", "method", "sliders", "returns", "needs_mask", "model_free")
 
 
 def register() -> None:
@@ -31,7 +33,7 @@ def register() -> None:
         return
     _registered.add(id(server))
     table: web.RouteTableDef = server.routes
-    table.get("/img_open/modules")(_open(modules))  # no secret in it, so that sliders work behind any proxy
+    table.get("/img_open/modules")(_open(modules))  # nothing of this machine in it: works behind any proxy
     for method, path, handler in ROUTES:
         table.route(method, path)(guarded(handler))
 
@@ -47,10 +49,14 @@ def _open(handler: Handler) -> Handler:
 
 
 async def modules(request: web.Request) -> web.Response:
-    """GET: every module with its names, tags and sliders."""
+    """GET: every module with its names, tags and sliders.
+
+    Anybody may ask this: why a module cannot run is left out, for such reasons name folders and commands.
+    """
     from ..preprocessors.describe import describe_modules
 
-    return reply(await in_thread(describe_modules))
+    told = await in_thread(describe_modules)
+    return reply([{name: entry[name] for name in _TOLD} for entry in told])
 
 
 async def import_text(request: web.Request) -> web.Response:

@@ -127,7 +127,8 @@ def run_embedding(
         raise Unsupported(
             f"The module {entry.spec.label} gives a picture, not an embedding.", "Use run_module."
         )
-    return function_of(entry)(Look(entry.weights, image, mask, processor_res, runtime))
+    describe = function_of(entry, runtime.weight_folders())
+    return describe(Look(entry.weights, image, mask, processor_res, runtime))
 
 
 def auto(look: Look) -> Any:

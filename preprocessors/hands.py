@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .runtime import Runtime
 
 _BOX_PADDING = 30
+_WEIGHTS = ("hand_refiner", "hand_refiner_backbone")
 
 
 def hand_refiner(pictures: Sequence[Frame], call: Call) -> list[Frame]:
@@ -51,7 +52,7 @@ def _detector(runtime: Runtime) -> Any:
     """
     import torch
 
-    files = [weight_files.require(key, runtime) for key in ("hand_refiner", "hand_refiner_backbone")]
+    files = [weight_files.require(key, runtime) for key in _WEIGHTS]
     with _untouched(), contextlib.redirect_stdout(io.StringIO()), torch.random.fork_rng():
         try:
             from hand_refiner import MeshGraphormerDetector  # pyright: ignore[reportMissingImports]
@@ -74,8 +75,9 @@ def _detector(runtime: Runtime) -> Any:
                 f"handrefinerportable cannot build its networks from {files[0]} and {files[1]}: "
                 f"{str(error)[:200]}",
                 "If a file is damaged, delete it and fetch it again: the node's download button, or "
-                f"`{command('models pull depth_hand_refiner')}`. If not, mediapipe, protobuf or transformers "
-                "are of another version than the package knows (it ran with 0.10.21, 4.25.9 and 4.38.2).",
+                f"`{command('models pull ' + ' '.join(_WEIGHTS))}`. If not, mediapipe, protobuf or "
+                "transformers are of another version than the package knows (it ran with 0.10.21, 4.25.9 and "
+                "4.38.2).",
                 file=str(files[0]),
             ) from error
 

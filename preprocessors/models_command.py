@@ -10,7 +10,7 @@ from pathlib import Path
 from ..base.command import command
 from ..base.errors import ImgOpenError, InvalidRequest
 from . import weight_files
-from .registry import PREPROCESSORS, available, find_preprocessor
+from .registry import PREPROCESSORS, available, find_preprocessor, missing_packages
 from .weights_table import WEIGHTS
 
 
@@ -46,8 +46,8 @@ def module_lines(folders: tuple[Path, ...] = ()) -> list[str]:
     numbers = {reason: number for number, reason in enumerate(_reasons(folders), 1)}
     lines: list[str] = []
     for name in PREPROCESSORS:
-        runs, reason = available(name, folders)
-        if runs:
+        reason = _reason(name, folders)
+        if not reason:
             state = "runs"
         elif reason in numbers:
             state = f"-     see [{numbers[reason]}]"
@@ -70,8 +70,13 @@ def legend(folders: tuple[Path, ...] = ()) -> list[str]:
 def _reasons(folders: tuple[Path, ...]) -> Counter[str]:
     """Why modules do not run, weights apart, with how many share each reason, in the table's order."""
     names = (name for name in PREPROCESSORS if not _missing_weights(name, folders))
-    answers = (available(name, folders) for name in names)
-    return Counter(reason for runs, reason in answers if not runs)
+    answers = (_reason(name, folders) for name in names)
+    return Counter(reason for reason in answers if reason)
+
+
+def _reason(name: str, folders: tuple[Path, ...]) -> str:
+    """Why a module does not run, its packages alone where some are missing: many share those."""
+    return missing_packages(find_preprocessor(name)) or available(name, folders)[1]
 
 
 def _missing_weights(name: str, folders: tuple[Path, ...]) -> list[str]:

@@ -94,15 +94,32 @@ def poses_from_json(value: str | Mapping[str, Any] | Sequence[Any]) -> list[Pose
     points each. Points may be flat (x, y, confidence, x, ...) or lists of three. Raises `InvalidRequest`
     naming what is wrong.
     """
+    return [_pose(entry) for entry in _frames(value)]
+
+
+def unsure_points(value: str | Mapping[str, Any] | Sequence[Any]) -> int:
+    """How many points of OpenPose JSON that `poses_from_json` can read are left out for their confidence.
+
+    Those between 0 and 1: estimators give such, and the web UI takes 1.0 alone for a point that is there.
+    """
+    count = 0
+    for frame in _frames(value):
+        people = [person.get(key) for person in frame.get("people") or () for key, _ in _PARTS]
+        for numbers in (*people, *(frame.get("animals") or ())):
+            if numbers:
+                count += sum(0.0 < sure < 1.0 for sure in _flat(numbers)[2::3])
+    return count
+
+
+def _frames(value: str | Mapping[str, Any] | Sequence[Any]) -> Sequence[Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidRequest(f"The pose is not JSON: {error}.") from error
     if isinstance(value, Mapping) and "poses" in value:
         value = value["poses"]
-    entries = [value] if isinstance(value, Mapping) else _list(value, "pose")
-    return [_pose(entry) for entry in entries]
+    return [value] if isinstance(value, Mapping) else _list(value, "pose")
 
 
 def pose_from_json(value: str | Mapping[str, Any] | Sequence[Any]) -> Pose:
@@ -162,8 +179,7 @@ def _points(numbers: Any, where: str, part: str, width: int, height: int) -> Poi
     if not numbers:
         return None
     allowed = _ALLOWED.get(part, (HAND_POINTS,))
-    if isinstance(numbers, (list, tuple)) and all(isinstance(one, (list, tuple)) for one in numbers):
-        numbers = [number for point in numbers for number in point]
+    numbers = _flat(numbers)
     is_list = isinstance(numbers, (list, tuple))
     if not is_list or len(numbers) not in {3 * n for n in allowed} or not all(map(_is_number, numbers)):
         wanted = " or ".join(f"3 x {n}" for n in allowed)
@@ -177,6 +193,13 @@ def _points(numbers: Any, where: str, part: str, width: int, height: int) -> Poi
     relative = all(abs(c) <= 1.0 for point in points if point is not None for c in point)
     across, down = (1.0, 1.0) if relative else (float(width), float(height))
     return tuple(None if point is None else (point[0] / across, point[1] / down) for point in points)
+
+
+def _flat(numbers: Any) -> Any:
+    """A list of points (x, y, confidence) as one flat list; anything else as it is."""
+    if isinstance(numbers, (list, tuple)) and all(isinstance(one, (list, tuple)) for one in numbers):
+        return [number for point in numbers for number in point]
+    return numbers
 
 
 def _is_number(value: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ..base.errors import Cancelled, ImgOpenError, InvalidRequest
 from . import weight_files
 from .download import pull
-from .weights_table import WEIGHTS
+from .weights_table import WEIGHTS, WeightFile
 
 State = Literal["missing", "pulling", "here", "failed"]
 Pull = Callable[..., Path]
@@ -49,9 +49,7 @@ class Pulls:
         Raises:
             InvalidRequest: no such weight.
         """
-        if key not in WEIGHTS:
-            raise InvalidRequest.field("weight", key[:80], "the key of an annotator weight")
-        entry = WEIGHTS[key]
+        entry = _entry(key)
         with self._lock:
             one = self._known.get(key)
         state: State = "missing"
@@ -77,14 +75,11 @@ class Pulls:
 
     def start(self, key: str, folders: tuple[Path, ...] = ()) -> dict[str, Any]:
         """Begin a download; nothing happens where it runs already or the weight is here. Returns `status`."""
-        if self.status(key, folders)["state"] not in ("pulling", "here"):
-            one = _One()
-            with self._lock:
-                self._known[key] = one
-            target = weight_files.destination(folders)
-            threading.Thread(
-                target=self._work, args=(key, target, one), name="img-open pull", daemon=True
-            ).start()
+        _entry(key)
+        with self._lock:  # looked up and entered in one: two people may press the button at once
+            one = self._known.get(key)
+            if not (one is not None and one.running) and weight_files.find(key, folders) is None:
+                self._begin(key, weight_files.destination(folders))
         return self.status(key, folders)
 
     def stop(self, key: str, folders: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -94,6 +89,12 @@ class Pulls:
         if one is not None:
             one.stop.set()
         return self.status(key, folders)
+
+    def _begin(self, key: str, target: Path) -> None:
+        one = self._known[key] = _One()
+        threading.Thread(
+            target=self._work, args=(key, target, one), name="img-open pull", daemon=True
+        ).start()
 
     def _work(self, key: str, folder: Path, one: _One) -> None:
         def progress(fraction: float) -> None:
@@ -112,3 +113,9 @@ class Pulls:
             )
         finally:
             one.running = False
+
+
+def _entry(key: str) -> WeightFile:
+    if key not in WEIGHTS:
+        raise InvalidRequest.field("weight", key[:80], "the key of an annotator weight")
+    return WEIGHTS[key]

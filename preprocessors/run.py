@@ -148,7 +148,7 @@ class _Maps:
 
 def _write_frames(entry: Preprocessor, call: Call, images: torch.Tensor, maps: _Maps, start: int) -> None:
     """Every picture from its floats to the floats of its map in one go, so that it stays in the cache."""
-    function = function_of(entry)
+    function = function_of(entry, call.runtime.weight_folders())
 
     def make(numbered: tuple[int, NDArray[Any]]) -> None:
         index, values = numbered
@@ -222,11 +222,11 @@ def _maker(entry: Preprocessor, call: Call) -> Maker:
     if entry.kind == "embedding":
         raise Unsupported(
             f"The module {entry.spec.label} gives an embedding, not a picture.",
-            "Use it inside a unit, or call embeddings.run_embedding.",
+            "Use it in a ControlNet Unit wired to Generate.",
         )
     if call.estimator == OPENPOSE:
         entry = replace(entry, packages=())  # its networks are torch's, those of the others ONNX files
-    function = function_of(entry)
+    function = function_of(entry, call.runtime.weight_folders())
     if entry.kind in ("frame", "inpaint"):
         return lambda pictures: frames.over_frames(
             lambda picture: function(picture, call), pictures, call.runtime.threads

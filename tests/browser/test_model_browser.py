@@ -123,6 +123,7 @@ def test_search_waits_for_the_last_key_and_pages_turn(library: Any) -> None:
 def test_filters_by_type_and_base_model_and_a_click_fills_the_field(library: Any) -> None:
     page = library.page
     show(library, "ImgOpenGenerate", REMOTE)
+    page.wait("return document.querySelectorAll('.imgopen-models nav button').length > 1")
     kinds = page.run(
         "return [...document.querySelectorAll('.imgopen-models nav button')].map(b => b.textContent)"
     )

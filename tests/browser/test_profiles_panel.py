@@ -22,7 +22,7 @@ RUN = """
 app.graph.clear();
 const node = LiteGraph.createNode("ImgOpenRemoteSubmit");
 app.graph.add(node);
-const values = { profile: "canary", prompt: "canary run", sd_model_checkpoint: "demo", steps: 2, width: 64,
+const values = { profile: "studio", prompt: "a red circle", sd_model_checkpoint: "demo", steps: 2, width: 64,
   height: 64, seed: argument };
 for (const name in values) node.widgets.find((one) => one.name === name).value = values[name];
 const save = LiteGraph.createNode("SaveImage");
@@ -39,14 +39,14 @@ def test_add_use_and_search_for_the_canary(site: Any, keep: Callable[[str], str]
     page.run(OPEN_SETTINGS)
     page.wait("return document.querySelector('.imgopen-profiles .entry')")
     page.do("click", selector=".imgopen-profiles button", text="add a profile")
-    for name, value in (("name", "canary"), ("base_url", site.gateway.url)):
+    for name, value in (("name", "studio"), ("base_url", site.gateway.url)):
         page.do("fill", selector=f".imgopen-profiles input[name={name}]", value=value)
     page.do("fill", selector=".imgopen-profiles input[name=key_id]", value=KEY_ID)
     page.do("fill", selector=".imgopen-profiles input[name=key_secret]", value=SECRET)
     page.do("click", selector=".imgopen-profiles button[type=submit]")
-    page.wait("return document.querySelector('.entry[data-profile=canary]')")
-    page.do("click", selector=".entry[data-profile=canary] button", text="test")
-    page.wait("return document.querySelector('.entry[data-profile=canary] .good')", None, 40)
+    page.wait("return document.querySelector('.entry[data-profile=studio]')")
+    page.do("click", selector=".entry[data-profile=studio] button", text="test")
+    page.wait("return document.querySelector('.entry[data-profile=studio] .good')", None, 40)
     page.do("shot", path=keep(f"settings-{site.front_end}.png"))
     page.do("press", keys="Escape")
 
@@ -59,20 +59,20 @@ def test_add_use_and_search_for_the_canary(site: Any, keep: Callable[[str], str]
     site.paste(json.dumps({"prompt": "x", "steps": 3, "alwayson_scripts": {"access_key_secret": SECRET}}))
     page.wait("return app.graph._nodes.length >= 5")
     _nowhere(site)
-    profile = json.loads((site.home / "profiles.json").read_text("utf-8"))["profiles"]["canary"]
+    profile = json.loads((site.home / "profiles.json").read_text("utf-8"))["profiles"]["studio"]
     assert profile["access_key_secret"] == SECRET
 
     page.run(OPEN_SETTINGS)
-    page.wait("return document.querySelector('.entry[data-profile=canary]')")
+    page.wait("return document.querySelector('.entry[data-profile=studio]')")
     page.run("window.confirm = () => true;")
-    page.do("click", selector=".entry[data-profile=canary] button", text="remove")
+    page.do("click", selector=".entry[data-profile=studio] button", text="remove")
     page.run(
         """await new Promise((done) => setTimeout(done, 800));
         const yes = [...document.querySelectorAll("[role=dialog] button, .p-dialog button")]
           .filter((one) => /^(confirm|ok|yes)$/i.test(one.textContent.trim()));
         yes.at(-1)?.click();"""
     )
-    page.wait("return !document.querySelector('.entry[data-profile=canary]')")
+    page.wait("return !document.querySelector('.entry[data-profile=studio]')")
 
 
 def _nowhere(site: Any) -> None:

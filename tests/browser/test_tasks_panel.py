@@ -46,7 +46,7 @@ def press(site: Any, prompt: str, name: str) -> None:
 
 
 def test_cancel_from_the_panel(site: Any, keep: Callable[[str], str]) -> None:
-    prompt = f"cancel me {uuid.uuid4().hex[:6]}"
+    prompt = f"a star to cancel {uuid.uuid4().hex[:6]}"
     site.open()
     open_panel(site)
     site.page.run(SLOW, prompt)

@@ -130,3 +130,10 @@ def test_openpose_gives_the_pose_behind_its_map(host: Host, golden: Any) -> None
     for first, second in zip(pictures(host, "pose-map-openpose"), pictures(host, "pose-again"), strict=True):
         assert first.any()
         assert np.abs(first.astype(int) - second).mean() < 0.5
+
+
+def test_a_batch_larger_than_the_memory_is_refused(host: Host, golden: Any) -> None:
+    """800 GB: said before anything is drawn, and the host lives on."""
+    many = json.dumps([figure(golden)] * 1000)
+    assert "GiB of memory" in error_of(host, pose=many, width=8192, height=8192)
+    assert host.run({"look": node("PreviewAny", source="still here")}).status == "success"

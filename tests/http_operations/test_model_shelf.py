@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from img_open.api.profiles import Profile, save_profile
+from img_open.api.models import ModelRow
+from img_open.api.profiles import Profile, load_profile, remove_profile, save_profile
 from img_open.base.errors import LinkRefused, PictureError, ServerError
-from img_open.engines.model_shelf import Entry, Shelf, fetch_entries
+from img_open.engines.model_shelf import Entry, Shelf, _entry, fetch_entries
 from img_open.nodes import web_models
+from img_open.nodes.web_guard import guarded
 
 SCRIPT = Path(__file__).parents[1] / "browser" / "model_server.py"
 
@@ -70,7 +72,7 @@ def shop(server: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 
 def everything(profile: str) -> list[Entry]:
-    return [entry for batch in fetch_entries(profile) for entry in batch.entries]
+    return [entry for batch in fetch_entries(load_profile(profile)) for entry in batch.entries]
 
 
 def test_the_whole_list_of_a_cloud_with_published_fields_alone(shop: Shop) -> None:
@@ -112,7 +114,7 @@ def test_a_lora_list_that_the_local_catalogue_names(shop: Shop, tmp_path: Path) 
 def test_what_the_server_says_is_told(shop: Shop) -> None:
     shop.set(fault="500")
     with pytest.raises(ServerError, match="the shelf fell over"):
-        Shelf().look("shop")
+        Shelf().look(load_profile("shop"))
 
 
 async def _page(**query: Any) -> dict[str, Any]:
@@ -138,6 +140,33 @@ async def test_a_page_says_nothing_of_links(shop: Shop) -> None:
     assert {row["cover"] for row in (await _complete(size=24))["rows"]} == {True, False}
 
 
+async def test_a_removed_or_moved_profile_shows_nothing_of_before(shop: Shop) -> None:
+    key = (await _complete(size=1))["rows"][0]["key"]
+    app = web.Application()
+    app.router.add_get("/list", guarded(web_models.models_page))
+    app.router.add_get("/cover", web_models.model_cover)
+    wanted = {"source": "remote", "profile": "shop", "key": key}
+    async with TestClient(TestServer(app)) as client:
+        assert (await client.get("/cover", params=wanted)).status == 200
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            nobody = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        save_profile(Profile("shop", nobody, dialect="cloud"))
+        assert (await client.get("/cover", params=wanted)).status == 204
+        save_profile(Profile("shop", shop.url, dialect="cloud"))
+        assert (await client.get("/cover", params=wanted)).status == 200  # the very list of before
+        remove_profile("shop")
+        assert (await client.get("/cover", params=wanted)).status == 204
+        answer = await client.get("/list", params=wanted)
+        assert (answer.status, json.loads(await answer.text())["error"]["code"]) == (400, "bad_profile")
+
+
+def test_a_cover_link_that_is_none_costs_no_row() -> None:
+    rows = [ModelRow(checkpoint="a.ckpt", cover_url=link) for link in ("http://[", "/b.png", " ")]
+    made = [_entry(row, "http://127.0.0.1:9") for row in rows]
+    assert [one.cover for one in made] == ["", "http://127.0.0.1:9/b.png", ""]
+
+
 async def test_a_very_long_list_is_searched_by_the_server(shop: Shop) -> None:
     """More rows than are fetched: the last ones are found all the same."""
     shop.set(copies=45)
@@ -150,12 +179,13 @@ async def test_a_very_long_list_is_searched_by_the_server(shop: Shop) -> None:
 
 def test_covers_follow_the_rules_for_links(shop: Shop) -> None:
     shelf, covers = web_models.shelf(), web_models.Covers()
-    look = shelf.look("shop")
-    assert covers.get("shop", look.entries[0])[:3] == b"\xff\xd8\xff"
+    named = load_profile("shop")
+    look = shelf.look(named)
+    assert covers.get(named, look.entries[0])[:3] == b"\xff\xd8\xff"
     with pytest.raises(LinkRefused):  # cloud metadata
-        covers.get("shop", look.entries[7])
+        covers.get(named, look.entries[7])
     with pytest.raises(PictureError, match="12 MiB"):
-        covers.get("shop", look.entries[8])
+        covers.get(named, look.entries[8])
     elsewhere = Entry("x", "x", "checkpoint", cover=look.entries[0].cover.replace("127.0.0.1", "127.0.0.2"))
     with pytest.raises(LinkRefused):  # loopback, but not the profile's own server
-        covers.get("shop", elsewhere)
+        covers.get(named, elsewhere)

@@ -52,6 +52,8 @@ class ToolHandler(faulty_server.Handler):
             return self.query(str(body.get("businessTaskId")))
         if path.endswith("/queryTask"):
             return self.tool_query(path.removeprefix("/tool/").removesuffix("/queryTask"), body)
+        if path.endswith("/cancelTask"):
+            return self.cancel(str(body.get("businessTaskId")))
         return self.tool_submit(path, body)
 
     def models(self, body: dict[str, Any]) -> None:

@@ -140,3 +140,21 @@ def test_the_farthest_points_that_are_read_can_be_drawn():
     assert draw_pose(pose, size=(64, 48)).shape == (64, 48, 3)
     with pytest.raises(InvalidRequest, match="million"):
         pose_from_json({**FRAME, "animals": [[1e30, 1, 1] * 17]})
+
+
+def test_points_of_an_unsure_estimator_are_counted():
+    """An estimator's own confidences: only 1.0 is drawn, and how many are left out can be told."""
+    from img_open.preprocessors.pose import unsure_points
+
+    flat = [0.1, 0.1, 1.0, 0.2, 0.2, 0.93, 0.3, 0.3, 0.5] + [0.0] * 45
+    frame = {"people": [{"pose_keypoints_2d": flat}], "canvas_width": 64, "canvas_height": 64}
+    nested = {**frame, "people": [{"pose_keypoints_2d": [flat[i : i + 3] for i in range(0, 54, 3)]}]}
+    assert unsure_points(frame) == unsure_points(nested) == 2
+    assert unsure_points(json.dumps([frame, frame])) == 4
+    (pose,) = poses_from_json(frame)
+    assert sum(point is not None for point in pose.people[0].body) == 1
+
+
+def test_endless_nesting_is_an_error_of_the_user():
+    with pytest.raises(InvalidRequest, match="not JSON"):
+        poses_from_json("[" * 50_000)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import argparse
 import hashlib
 import pickle
+import re
+import subprocess
+import sys
 import threading
+import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
-from img_open.base.errors import Cancelled, InvalidRequest, MissingModel, NetworkError
-from img_open.preprocessors import download, models_command, networks, weight_files
+from img_open.base.errors import Cancelled, InvalidRequest, MissingDependency, MissingModel, NetworkError
+from img_open.preprocessors import download, hands, models_command, networks, registry, weight_files
+from img_open.preprocessors.pulls import Pulls
 from img_open.preprocessors.registry import PREPROCESSORS, available
 from img_open.preprocessors.runtime import PlainRuntime
 from img_open.preprocessors.weights_table import WEIGHTS
@@ -228,6 +233,125 @@ def test_nobody_there(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_ENDPOINT", "ftp://mirror")
     with pytest.raises(InvalidRequest, match="HF_ENDPOINT"):
         download.pull("hed", tmp_path)
+
+
+def test_the_mirrors_password_is_in_no_text(hub, monkeypatch, tmp_path, capsys):
+    parser = argparse.ArgumentParser()
+    models_command.add_arguments(parser)
+    order = parser.parse_args(["pull", "hed", "--folder", str(tmp_path)])
+    port = hub.server_port
+    hub.missing = {"ControlNetHED.pth"}
+    for address in (f"http://user:canary-77@127.0.0.1:{port}", "http://user:canary-77@127.0.0.1:9"):
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        assert models_command.run(order) == 1
+    monkeypatch.setenv("HF_ENDPOINT", "user:canary-77@mirror")
+    assert models_command.run(order) == 1
+    monkeypatch.setenv("HF_ENDPOINT", f"http://user:canary-77@127.0.0.1:{port}")
+    hub.missing, hub.sha256 = set(), "0" * 64
+    assert models_command.run(order) == 1
+    said = "".join(capsys.readouterr())
+    assert "127.0.0.1" in said
+    assert "404" in said
+    assert "checksum" in said
+    assert "canary-77" not in said
+    assert hub.requests[0][2]["Authorization"].startswith("Basic ")  # the mirror itself gets it
+
+
+def test_one_download_of_a_file_at_a_time(hub, tmp_path):
+    """Also between processes: the second gets one clear error and touches nothing."""
+    started, go_on = threading.Event(), threading.Event()
+
+    def hold(_):
+        started.set()
+        assert go_on.wait(60)
+
+    first = threading.Thread(target=download.pull, args=("hed", tmp_path), kwargs={"progress": hold})
+    first.start()
+    try:
+        assert started.wait(60)
+        with pytest.raises(InvalidRequest, match="already being downloaded"):
+            download.pull("hed", tmp_path)
+        other = subprocess.run(
+            [sys.executable, "-m", "img_open", "models", "pull", "hed", "--folder", str(tmp_path)],
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    finally:
+        go_on.set()
+        first.join()
+    assert other.returncode == 1
+    assert "already being downloaded" in other.stderr
+    assert (tmp_path / "ControlNetHED.pth").read_bytes() == CONTENT
+    assert [each.name for each in tmp_path.iterdir()] == ["ControlNetHED.pth"]
+
+
+def test_a_lock_left_behind_by_a_crash_is_free(hub, tmp_path):
+    _write(tmp_path / "ControlNetHED.pth.part.lock", b"4711")
+    assert download.pull("hed", tmp_path).read_bytes() == CONTENT
+    assert [each.name for each in tmp_path.iterdir()] == ["ControlNetHED.pth"]
+
+
+def test_two_who_start_at_once_start_one_download(hub, tmp_path):
+    pulls, gate = Pulls(), threading.Barrier(8)
+    answers = []
+
+    def press():
+        gate.wait()
+        answers.append(pulls.start("hed", (tmp_path,))["state"])
+
+    people = [threading.Thread(target=press) for _ in range(8)]
+    for each in people:
+        each.start()
+    for each in people:
+        each.join()
+    deadline = time.monotonic() + 60
+    while pulls.status("hed", (tmp_path,))["state"] == "pulling" and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert pulls.status("hed", (tmp_path,))["state"] == "here"
+    assert set(answers) <= {"pulling", "here"}
+    assert len(hub.requests) == 1
+    assert (tmp_path / "ControlNetHED.pth").read_bytes() == CONTENT
+
+
+def test_a_part_longer_than_the_file_is_not_taken_for_it(hub, tmp_path):
+    hub.sha256 = ""  # no checksum would tell
+    part = _write(tmp_path / "ControlNetHED.pth.part", CONTENT + b"xyz")
+    with pytest.raises(NetworkError, match=f"has {len(CONTENT) + 3} bytes, but the file has {len(CONTENT)}"):
+        download.pull("hed", tmp_path)
+    assert not part.exists()
+    assert download.pull("hed", tmp_path).read_bytes() == CONTENT
+
+
+def test_all_that_a_module_lacks_is_said_at_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(registry, "_missing_packages", list)
+    entry = PREPROCESSORS["ip-adapter_pulid"]
+    with pytest.raises(MissingDependency) as caught:
+        registry.function_of(entry, [tmp_path])
+    for text in (str(caught.value), available(entry.name, [tmp_path])[1]):
+        for package in entry.packages:
+            assert package in text
+        assert "--no-deps onnxruntime flatbuffers protobuf" in text
+        assert "--no-deps facexlib" in text
+        for key in entry.weights:
+            assert WEIGHTS[key].file.rpartition("/")[2] in text
+            assert f"{WEIGHTS[key].megabytes:g} MB, {WEIGHTS[key].licence}" in text
+
+
+def test_hints_name_weights_that_the_canvas_can_fetch(monkeypatch, tmp_path):
+    """The button asks for the first name after "models pull"; it knows keys of weights, no modules."""
+    monkeypatch.setattr(registry, "_missing_packages", list)
+    pulls, seen = Pulls(), 0
+    for name, entry in PREPROCESSORS.items():
+        if not entry.packages:
+            continue
+        reason = available(name, [tmp_path])[1]
+        for names in re.findall(r" models pull ([a-z][\w-]*(?: [a-z][\w-]*)*)", reason):
+            for key in names.split():
+                assert pulls.status(key, (tmp_path,))["state"] == "missing"
+                seen += 1
+    assert seen > 10
+    assert set(hands._WEIGHTS) == set(PREPROCESSORS["depth_hand_refiner"].weights)
+    with pytest.raises(InvalidRequest, match="the key of an annotator weight"):
+        pulls.start("depth_hand_refiner", (tmp_path,))
 
 
 def test_only_a_runtime_that_allows_it_downloads(hub, tmp_path):

@@ -135,6 +135,26 @@ def test_preprocess_writes_what_the_name_says(tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes().startswith(start)
 
 
+def test_preprocess_never_replaces_its_own_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in.png"
+    source.write_bytes(encode_png(GRAY))
+    before = source.read_bytes()
+    assert exit_of("preprocess", "invert", source, tmp_path / "." / "in.png") == 1
+    assert source.read_bytes() == before
+    assert "the picture itself" in capsys.readouterr().err
+
+
+def test_a_request_that_powershell_wrote_is_read(
+    request_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wide = tmp_path / "wide.json"
+    wide.write_text(request_file.read_text("utf-8"), "utf-16")
+    assert exit_of("convert", wide, "--to", "img-open") == 0
+    assert json.loads(capsys.readouterr().out)["prompt"] == "a boat"
+
+
 @pytest.mark.parametrize("option", ["--processor-res", "--threshold-a", "--threshold-b"])
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_preprocess_takes_no_nan(option: str, value: str, tmp_path: Path) -> None:

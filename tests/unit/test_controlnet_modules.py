@@ -59,11 +59,25 @@ def test_the_user_is_told_about_a_value_that_is_not_used():
 
 
 @pytest.mark.parametrize(
-    ("written", "suggested"), [("Canny", "canny"), ("depth_midsa", "depth_midas"), ("open_pose", "openpose")]
+    ("written", "suggested"),
+    [
+        ("Canny", "canny"),
+        ("depth_midsa", "depth_midas"),
+        ("open_pose", "openpose"),
+        ("lama", r"inpaint_only\+lama"),
+        ("MLSD", "mlsd"),
+    ],
 )
 def test_an_unknown_module_names_its_neighbours(written, suggested):
     with pytest.raises(InvalidRequest, match=suggested):
         find_module(written)
+
+
+@pytest.mark.parametrize("written", ["zzzzzzzz", "", "  "])
+def test_a_module_like_no_other_is_not_guessed(written):
+    with pytest.raises(InvalidRequest, match="Use, for example, canny") as caught:
+        find_module(written)
+    assert "Did you mean" not in str(caught.value)
 
 
 def test_legacy_names():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from img_open.base.errors import ProfileError
 from img_open.base.log import register_secret
+from img_open.nodes import web_routes
 from img_open.nodes.web_guard import HOSTS, body_of, guarded, own_name, refusal, reply
+from img_open.preprocessors.describe import describe_modules
 
 JSON = {"Content-Type": "application/json"}
 
@@ -43,6 +47,7 @@ def test_a_proxys_name_can_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
         ("GET", {"Sec-Fetch-Site": "cross-site"}, False),
         ("GET", {"Origin": "http://evil.example"}, False),
         ("GET", {"Origin": "null"}, False),
+        ("GET", {"Origin": "http://["}, False),
         ("GET", {"Origin": "http://localhost:8188"}, True),
         ("GET", {"Origin": "http://localhost:9999"}, False),
         ("POST", JSON, True),
@@ -83,6 +88,30 @@ async def test_errors_become_json_without_secrets() -> None:
     status, told = await _call(breaks, json={})
     assert status == 500
     assert "AKCANARY" not in json.dumps(told)
+
+
+async def test_an_origin_that_is_no_address_is_refused() -> None:
+    async def never(request: web.Request) -> web.Response:
+        return reply({})
+
+    status, told = await _call(never, json={}, headers={"Origin": "http://["})
+    assert (status, told["error"]["code"]) == (403, "refused")
+
+
+async def test_the_open_route_says_nothing_of_this_machine() -> None:
+    app = web.Application()
+    app.router.add_get("/modules", web_routes.modules)
+    async with TestClient(TestServer(app)) as client:
+        text = await (await client.get("/modules")).text()
+    here = describe_modules()
+    reasons = {entry["reason"] for entry in here if entry["reason"]}
+    assert reasons, "some modules lack their weights on a machine for tests"
+    assert [reason for reason in reasons if json.dumps(reason, ensure_ascii=False)[1:-1] in text] == []
+    assert sys.executable not in text
+    assert str(Path(web_routes.__file__).parents[1]) not in text
+    wanted = ("name", "label", "aliases", "sliders")
+    told = [{name: entry[name] for name in wanted} for entry in json.loads(text)]
+    assert told == [{name: entry[name] for name in wanted} for entry in here]
 
 
 async def test_bodies_are_objects() -> None:

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from img_open.base.errors import InvalidRequest, NetworkError, PictureError, ProfileError
+from img_open.api.models import ModelListReply
+from img_open.api.profiles import Profile
+from img_open.base.errors import InvalidRequest, NetworkError, PictureError, ProfileError, ServerError
 from img_open.engines.model_facts import base_model, picture_beside
 from img_open.engines.model_shelf import Batch, Entry, Shelf, select, tag_name
 from img_open.nodes.web_models import COVER, Covers, offer, small_jpeg
@@ -29,6 +31,8 @@ CONTROL = [
     "ip-adapter-plus_sd15.safetensors",
 ]
 
+ONE = Profile("one", "http://127.0.0.1:9")
+
 
 def entries(*names: str, kind: str = "checkpoint", base: str = "SD 1.5") -> list[Entry]:
     return [Entry(name, name, kind, base) for name in names]
@@ -40,30 +44,30 @@ def entries(*names: str, kind: str = "checkpoint", base: str = "SD 1.5") -> list
 def test_a_list_is_fetched_once_and_grows_while_it_is_looked_at() -> None:
     more, calls = threading.Event(), []
 
-    def fetch(profile: str) -> Iterator[Batch]:
-        calls.append(profile)
+    def fetch(profile: Profile) -> Iterator[Batch]:
+        calls.append(profile.name)
         yield Batch(entries("a", "b"))
         more.wait(10)
         yield Batch(entries("b", "c"), missing=7)
 
     shelf = Shelf(fetch)
-    first = shelf.look("one")
+    first = shelf.look(ONE)
     assert [one.name for one in first.entries] == ["a", "b"]
     assert first.loading
     more.set()
     until = time.monotonic() + 10
-    while (last := shelf.look("one")).loading and time.monotonic() < until:
+    while (last := shelf.look(ONE)).loading and time.monotonic() < until:
         time.sleep(0.01)
     assert [one.name for one in last.entries] == ["a", "b", "c"]
     assert (last.missing, last.loading, calls) == (7, False, ["one"])
-    shelf.look("one", again=True)
+    shelf.look(ONE, again=True)
     assert calls == ["one", "one"]
 
 
 def test_an_old_list_is_fetched_again_and_a_failure_is_told_and_tried_again() -> None:
     answers: list[Any] = [ProfileError("No keys.", "Add them."), Batch(entries("a"))]
 
-    def fetch(profile: str) -> Iterator[Batch]:
+    def fetch(profile: Profile) -> Iterator[Batch]:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -71,32 +75,68 @@ def test_an_old_list_is_fetched_again_and_a_failure_is_told_and_tried_again() ->
 
     shelf = Shelf(fetch, keep_s=0.0)
     with pytest.raises(ProfileError):
-        shelf.look("one")
-    assert [one.name for one in shelf.look("one").entries] == ["a"]
+        shelf.look(ONE)
+    assert [one.name for one in shelf.look(ONE).entries] == ["a"]
 
 
 def test_a_list_that_breaks_off_keeps_what_it_has_and_says_so() -> None:
-    def fetch(profile: str) -> Iterator[Batch]:
+    def fetch(profile: Profile) -> Iterator[Batch]:
         yield Batch(entries("a"))
         raise NetworkError("Cut off.", "Try again.")
 
     shelf = Shelf(fetch)
     until = time.monotonic() + 10
-    while (look := shelf.look("one")).loading and time.monotonic() < until:
+    while (look := shelf.look(ONE)).loading and time.monotonic() < until:
         time.sleep(0.01)
     assert [one.name for one in look.entries] == ["a"]
     assert "Cut off." in str(look.error)
 
 
+def test_another_address_or_dialect_is_another_list() -> None:
+    def fetch(profile: Profile) -> Iterator[Batch]:
+        yield Batch(entries(f"{profile.base_url} {profile.dialect}"))
+
+    shelf = Shelf(fetch)
+    moved = Profile("one", "http://127.0.0.1:10")
+    turned = Profile("one", "http://127.0.0.1:10", dialect="cloud")
+    first = shelf.look(ONE).entries[0]
+    assert shelf.find(moved, first.key) is None
+    for profile in (moved, turned, ONE):
+        assert [one.name for one in shelf.look(profile).entries] == [f"{profile.base_url} {profile.dialect}"]
+    assert shelf.find(ONE, first.key) == first
+
+
+def test_a_list_that_fails_unexpectedly_says_so_and_is_tried_again() -> None:
+    answers: list[Any] = [RuntimeError("odd"), Batch(entries("a"))]
+
+    def fetch(profile: Profile) -> Iterator[Batch]:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        yield answer
+
+    shelf = Shelf(fetch)
+    with pytest.raises(ServerError, match="model list of one could not be read: RuntimeError"):
+        shelf.look(ONE)
+    assert [one.name for one in shelf.look(ONE).entries] == ["a"]
+
+
+@pytest.mark.parametrize("link", [5, True, {"url": "x"}, ["x"], None])
+def test_a_cover_that_is_no_text_is_none(link: Any) -> None:
+    rows = [{"sdModelCheckpoint": "a.ckpt", "modelImgUrl2": link}, {"checkpoint": "b", "cover_url": "/b.png"}]
+    read = ModelListReply.model_validate({"rows": rows, "total": 2})
+    assert [row.cover_url for row in read.rows] == [None, "/b.png"]
+
+
 def test_a_server_that_keeps_silent_costs_the_wait_and_no_more() -> None:
     stop = threading.Event()
 
-    def fetch(profile: str) -> Iterator[Batch]:
+    def fetch(profile: Profile) -> Iterator[Batch]:
         stop.wait(20)
         yield Batch([])
 
     began = time.monotonic()
-    look = Shelf(fetch).look("one", wait_s=0.2)
+    look = Shelf(fetch).look(ONE, wait_s=0.2)
     stop.set()
     assert time.monotonic() - began < 5
     assert (look.entries, look.loading) == ([], True)
@@ -177,6 +217,12 @@ def test_files_that_tell_nothing(tmp_path: Path) -> None:
     assert base_model(tmp_path / "none.safetensors") == ""
 
 
+def test_a_header_of_brackets_without_end_tells_nothing(tmp_path: Path) -> None:
+    data = b"[" * 200_000
+    (tmp_path / "deep.safetensors").write_bytes(struct.pack("<Q", len(data)) + data)
+    assert base_model(tmp_path / "deep.safetensors") == ""
+
+
 def test_the_picture_beside_a_model(tmp_path: Path) -> None:
     model = tmp_path / "ink.v2.safetensors"
     assert picture_beside(model) is None
@@ -216,15 +262,15 @@ def test_a_cover_is_read_once_and_a_bad_one_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(_png())
     covers, entry = Covers(), Entry("a", "a", "checkpoint", cover=str(path))
-    first = covers.get("", entry)
+    first = covers.get(None, entry)
     path.unlink()
-    assert covers.get("", entry) == first
+    assert covers.get(None, entry) == first
     bad = Entry("b", "b", "checkpoint", cover=str(tmp_path / "b.png"))
     with pytest.raises(PictureError):
-        covers.get("", bad)
+        covers.get(None, bad)
     (tmp_path / "b.png").write_bytes(_png())
     with pytest.raises(PictureError, match="a moment ago"):
-        covers.get("", bad)
+        covers.get(None, bad)
 
 
 # --- control models -----------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ const STYLE = `
 .imgopen-bar { height: 4px; background: #0005; border-radius: 2px; overflow: hidden; }
 .imgopen-bar[hidden] { display: none; }
 .imgopen-bar > i { display: block; height: 100%; background: var(--p-primary-color, #5aa9ff); }
-.imgopen-profiles { width: clamp(300px, 37vw, 760px); display: flex; flex-direction: column; gap: 8px; }
+.imgopen-profiles { width: clamp(300px, 35vw, 760px); max-width: 100%; display: flex; flex-direction: column; gap: 8px; }
 .imgopen-profiles .entry { display: flex; gap: 6px; align-items: center; flex-wrap: wrap;
   border-top: 1px solid var(--border-color, #444); padding-top: 6px; }
 .imgopen-profiles .entry .who { flex: 1 1 180px; min-width: 0; overflow-wrap: anywhere; }

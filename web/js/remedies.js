@@ -24,7 +24,7 @@ export function namedTask(text) {
  * Offer what helps.
  * @param {any} node
  * @param {{exception_type?: string, exception_message?: string}} detail the host's event
- * @param {(text: string, press: () => any) => void} show puts text and action on the node's button
+ * @param {(text: string, press: () => any) => any} show puts text and action on the node's button; false: it is gone
  * @returns {boolean} whether there is something
  */
 export function offerRemedy(node, detail, show) {
@@ -38,7 +38,7 @@ export function offerRemedy(node, detail, show) {
     return true;
   }
   const task = GOES_ON.test(type) ? namedTask(text) : "";
-  if (task) show(t("re-attach the task"), () => attach(task, show));
+  if (task) show(t("re-attach the task"), () => attach(node, task, show));
   return Boolean(task);
 }
 
@@ -83,12 +83,16 @@ function offerWeights(key, show) {
   show(t("pull weights: {key}", { key }), press);
 }
 
-/** Wait for a task in the background; its pictures come into the journal, and the next run takes them from there. */
-async function attach(task, show) {
+/**
+ * Wait for a task in the background; its pictures come into the journal, and the next run takes them from there.
+ * A click ends the questions, and so does a node that is taken away; the server goes on collecting either way.
+ */
+async function attach(node, task, show) {
   const path = `/img_open/tasks/${encodeURIComponent(task)}`;
-  const again = () => attach(task, show);
+  const again = () => attach(node, task, show);
+  const mine = (node.imgOpenWait = Symbol(task)); // a primitive: newer front-ends hand out nodes as proxies
   const { id } = await call("POST", `${path}/action`, { action: "attach" });
-  for (;;) {
+  while (waiting(node, mine)) {
     const [{ state }, progress] = await Promise.all([call("GET", path), call("GET", "/img_open/progress")]);
     const live = progress[id] ?? {};
     if (state === "done") {
@@ -100,7 +104,16 @@ async function attach(task, show) {
       throw new Error(live.error ? tell(live.error) : t(state));
     }
     const percent = typeof live.fraction === "number" ? ` ${Math.round(live.fraction * 100)} %` : "";
-    show(`${t("attaching")}${percent}`, () => {});
+    const stop = () => {
+      node.imgOpenWait = undefined;
+      show(t("re-attach the task"), again);
+    };
+    if (show(`${t("attaching")}${percent} ${t("(click stops)")}`, stop) === false) return;
     await new Promise((done) => setTimeout(done, EVERY));
   }
+}
+
+/** Whether a node is still on its canvas and this wait is its newest. */
+function waiting(node, mine) {
+  return node.graph?.getNodeById?.(node.id)?.imgOpenWait === mine;
 }

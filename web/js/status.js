@@ -96,7 +96,7 @@ export function onError(detail) {
   clear(node);
   let shown = false;
   const show = (text, press) => {
-    if (shown && !node.widgets.some((widget) => widget.name === NAMES[3])) return; // a new run took it away
+    if (shown && !node.widgets.some((widget) => widget.name === NAMES[3])) return false; // a new run took it away
     shown = true;
     button(node, NAMES[3], text, () => (async () => press())().catch(complain));
     node.setDirtyCanvas?.(true, true);

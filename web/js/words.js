@@ -203,6 +203,7 @@ const ZH = {
   "The text looks like a request, but is not JSON: {problem}":
     "文本像是请求，但不是有效的 JSON：{problem}",
   "re-attach the task": "接回任务",
+  "(click stops)": "（点击停止）",
   "attached: run again for the pictures":
     "已接回：再次运行即可取得图片",
 };
