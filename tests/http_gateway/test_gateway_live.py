@@ -37,7 +37,11 @@ def test_stage_percentage_picture_and_time_of_every_kind_of_task(server, body, t
     preview = ToolRunner(profile, journal).submit("cnt_preview", wanted)
     rows = {one.task_id: one.row_id for one in journal.list()}
 
-    told = until(lambda: live.all(journal), lambda all_: bool(all_[rows[task]]["picture"]))
+    # The first picture may come with the first call's 0 %.
+    told = until(
+        lambda: live.all(journal),
+        lambda all_: bool(all_[rows[task]]["picture"]) and all_[rows[task]]["fraction"] > 0,
+    )
     running, waiting = told[rows[task]], told[rows[preview]]
     assert running["stage"] == "sampling"
     assert 0 < running["fraction"] < 1
