@@ -9,8 +9,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from comfy_gateway import command
-from comfy_host import environment, free_port
+from comfy_gateway import add_profile
+from comfy_host import free_port
 
 
 class Shop:
@@ -38,13 +38,7 @@ class Shop:
 
     def write_profile(self, home: Path, name: str, *options: str) -> None:
         """`img-open profile add` for the user whose data lies under `home`: a server like the cloud."""
-        subprocess.run(
-            [*command(), "profile", "add", name, "--url", self.url, "--no-key", *options],
-            env={**environment(home.parent), "IMG_OPEN_HOME": str(home)},
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
+        add_profile(home, name, self.url, *options)
 
     def stop(self) -> None:
         """End it."""

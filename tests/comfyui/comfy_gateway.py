@@ -20,6 +20,17 @@ def command() -> list[str]:
     return [str(Path(sys.executable).with_name("img-open.exe" if os.name == "nt" else "img-open"))]
 
 
+def add_profile(home: Path, name: str, url: str, *options: str) -> None:
+    """`img-open profile add` for the user whose data lies under `home`: a server without keys."""
+    subprocess.run(
+        [*command(), "profile", "add", name, "--url", url, "--no-key", *options],
+        env={**environment(home.parent), "IMG_OPEN_HOME": str(home)},
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+
+
 class Gateway:
     """One gateway process on loopback, without keys."""
 
@@ -73,13 +84,7 @@ class Gateway:
 
     def write_profile(self, home: Path, name: str, *options: str) -> None:
         """`img-open profile add`, for the user whose data lies under `home`."""
-        subprocess.run(
-            [*command(), "profile", "add", name, "--url", self.url, "--no-key", *options],
-            env={**environment(home.parent), "IMG_OPEN_HOME": str(home)},
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
+        add_profile(home, name, self.url, *options)
 
     def tasks(self) -> list[dict[str, Any]]:
         """The ledger: every task the gateway has taken, oldest first."""
